@@ -1,0 +1,25 @@
+"""The five families of error, by who must act. Each message is one line that names the object and the cure."""
+
+
+class AuditError(Exception):
+    """Anything this package refuses on purpose."""
+
+
+class InputError(AuditError):
+    """The logs or the arguments are wrong: fix them."""
+
+
+class PolicyError(AuditError):
+    """The policy folder is wrong: fix the YAML it names."""
+
+
+class ProofError(AuditError):
+    """Evidence does not hold."""
+
+
+class BudgetError(AuditError):
+    """A privacy budget would be overspent."""
+
+
+class StorageError(AuditError):
+    """A store did not do what it must: retry, or call operations."""
