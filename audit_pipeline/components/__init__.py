@@ -1,0 +1,6 @@
+"""Dagster components: what YAML under `assets/` may ask for."""
+
+from audit_pipeline.components.daily_seal import DailySeal
+from audit_pipeline.components.run_logs import RunLogs
+
+__all__ = ["DailySeal", "RunLogs"]

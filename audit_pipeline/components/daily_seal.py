@@ -1,0 +1,122 @@
+"""The component DailySeal: each day is closed under one signed Merkle root."""
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import dagster as dg
+from pydantic import BaseModel, Field
+
+from audit_pipeline.components import specs
+from audit_pipeline.components.opening import open_policy, partition_days, utc_now
+from audit_pipeline.ingest import system_entropy
+from audit_pipeline.lake.opened import SEALS, Lake
+from audit_pipeline.policy.models import parse_start
+from audit_pipeline.sealing import SealReport, seal_day
+from audit_pipeline.verify import Verification, verify
+
+SEAL_ASSET = "daily_merkle_root"
+
+
+class DailySealParams(BaseModel):
+    """What `dg scaffold` may be told."""
+
+    start: date | None = Field(default=None, description="First day, the same as that of RunLogs (default: today).")
+
+
+class DailySealScaffolder(dg.Scaffolder[DailySealParams]):
+    """Writes a defs.yaml with the first day."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[DailySealParams]:
+        return DailySealParams
+
+    def scaffold(self, request: dg.ScaffoldRequest[DailySealParams]) -> None:
+        start = request.params.start or utc_now().date()
+        dg.scaffold_component(request, {"start": start.isoformat()})
+
+
+@dg.scaffold_with(DailySealScaffolder)
+class DailySeal(dg.Component, dg.Model, dg.Resolvable):
+    """Seals each day: everything taken in of it so far goes under one root, one entry of the log, one checkpoint.
+
+    A seal waits for the records alone, never for the typed view or for quality: bad data is sealed too.
+    """
+
+    start: Annotated[
+        date,
+        dg.Resolver(lambda _, text: parse_start(text), model_field_type=str),
+        Field(description="First day, the same as that of RunLogs."),
+    ]
+
+    def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """The spec of the asset. Override it to add owners, tags or a group; leave the key."""
+        return spec
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        root = context.project_root
+        return dg.Definitions(assets=[self._seal(root)], asset_checks=[_evidence_holds(root)])
+
+    def _seal(self, root: Path) -> dg.AssetsDefinition:
+        text = "The signed Merkle root of each day, in the public log. One seal per day, and one for each late arrival."
+        spec = specs.table_spec(SEAL_ASSET, specs.EVIDENCE, self.start, text, ["records", "sources"])
+
+        @dg.multi_asset(specs=[self.get_asset_spec(spec)], name=SEAL_ASSET, pool="audit_seal")
+        def seal(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+            policy, lake = open_policy(root)
+            (day,) = partition_days(context)
+            report = seal_day(
+                lake,
+                day,
+                policy_digest=policy.digest,
+                passphrase=os.environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None,
+                today=utc_now().date(),
+                now=utc_now,
+                entropy=system_entropy,
+            )
+            context.log.info(f"{day}: {'sealed' if report.is_new else 'unchanged'}, log size {report.log_size}")
+            return dg.MaterializeResult(metadata=_seal_metadata(lake, report))
+
+        return seal
+
+
+def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=SEAL_ASSET, description="Stored rows, trees and the log agree, as `verify` finds them.")
+    def evidence_holds(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        _, lake = open_policy(root)
+        days = partition_days(context)
+        # Without a partition, the whole lake.
+        found = verify(lake, first=min(days, default=None), last=max(days, default=None))
+        return dg.AssetCheckResult(
+            passed=not found.problems, severity=dg.AssetCheckSeverity.ERROR, metadata=_verification_metadata(found)
+        )
+
+    return evidence_holds
+
+
+def _seal_metadata(lake: Lake, report: SealReport) -> Mapping[str, dg.MetadataValue]:
+    return {
+        specs.DAY_ROOT: dg.MetadataValue.text(report.root),
+        specs.RECORDS: dg.MetadataValue.int(report.records),
+        specs.SEGMENT: dg.MetadataValue.int(report.segment),
+        specs.LOG_INDEX: dg.MetadataValue.int(report.index),
+        specs.LOG_SIZE: dg.MetadataValue.int(report.log_size),
+        specs.IS_NEW: dg.MetadataValue.bool(report.is_new),
+        specs.CHECKPOINT: dg.MetadataValue.md(f"```\n{report.checkpoint}\n```"),
+        specs.PATH: dg.MetadataValue.path(SEALS.uri(lake.places.lake)),
+    }
+
+
+def _verification_metadata(found: Verification) -> Mapping[str, dg.MetadataValue]:
+    return {
+        specs.LEVELS: dg.MetadataValue.text(", ".join(found.levels)),
+        specs.NOTES: dg.MetadataValue.text("; ".join(found.notes)),
+        specs.PROBLEMS: specs.table_metadata(
+            {"table": p.table, "day": p.day, "source": p.source, "position": p.position, "message": p.message}
+            for p in found.problems
+        ),
+        specs.RECORDS: dg.MetadataValue.int(found.records),
+        specs.LOG_SIZE: dg.MetadataValue.int(found.log_size),
+    }

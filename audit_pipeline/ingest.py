@@ -1,0 +1,236 @@
+"""Landing files into `records`, exactly once: each batch is a data file, then a commit, and any worker can finish it."""
+
+import json
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from audit_pipeline.errors import InputError, StorageError
+from audit_pipeline.lake.batches import Taken, batch_file, read_batch, write_batch
+from audit_pipeline.lake.landing import Landed, Stream, list_landing
+from audit_pipeline.lake.objects import NewObject
+from audit_pipeline.lake.opened import RECORDS, SEALS, Lake
+from audit_pipeline.lake.projection import ENTRIES_KEY, SourceState, complete_sources, newest_states
+from audit_pipeline.lake.slices import SNAPSHOT_BYTES
+from audit_pipeline.lake.tables import OpenTable, describe_file, table_exists
+from audit_pipeline.lake.taking import is_unchanged, take
+from audit_pipeline.records import canonical
+
+_BATCH_SOURCES = 10_000
+_WORKERS = 2
+_COMMIT_ATTEMPTS = 20
+
+Entropy = Callable[[int], bytes]
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCounts:
+    """What one call took in of one stream."""
+
+    files: int
+    """Landed files looked at."""
+    sources: int
+    """Of these, the ones something was taken from."""
+    snapshots: int
+    records: int
+    quarantined: int
+    partial_tails: int
+    size_bytes: int
+    """Of the data files written."""
+    formats: dict[str, int]
+    """Sources taken from, by format."""
+
+
+class _Overtaken(Exception):  # noqa: N818 - not an error: another worker was first
+    """Another worker wrote the next data file: what was read for it here is dropped, and its file is adopted."""
+
+
+def ingest_day(lake: Lake, streams: Sequence[Stream], day: date, *, today: date, now: Clock, entropy: Entropy) -> dict[str, StreamCounts]:
+    """Take in the landed files of `day`: each stream's new or changed bytes. Streams without dates are taken in today.
+
+    Raises:
+        InputError: `day` is after `today`, or files cannot be read; what can be read is taken in first.
+    """
+    if day > today:
+        raise InputError(f"{day}: this day has not begun (today is {today} UTC); nothing was taken in")
+    found, unreadable = {}, []
+    for stream in streams:
+        if stream.is_dated or day == today:
+            worker = _Worker(lake, stream, day, now, entropy)
+            found[stream.name] = worker.run()
+            unreadable += worker.unreadable
+    if unreadable:
+        more = f" (and {len(unreadable) - 1} more files)" if len(unreadable) > 1 else ""
+        raise InputError(f"{unreadable[0]}{more}")
+    return found
+
+
+def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: date) -> list[date]:
+    """Days with work: from the last sealed one to today, and earlier ones since `start` that have files not taken in.
+
+    Before the first seal, from the first day that has files.
+    """
+    sources = complete_sources(lake)
+    waiting = set()
+    for stream in streams:
+        states = newest_states(sources, stream.name, None)
+        for landed in list_landing(lake.places.landing, stream):
+            state = states.get(canonical.source_id(stream.name, landed.path))
+            if landed.day is not None and start <= landed.day <= today and (state is None or not is_unchanged(landed, state)):
+                waiting.add(landed.day)
+    sealed = set(lake.open(SEALS).read(["day"]).column("day").to_pylist()) if table_exists(SEALS, lake.places.lake) else set()
+    first = max(sealed, default=min(waiting, default=today))
+    return sorted(waiting | {first + timedelta(days=n) for n in range((today - first).days + 1)})
+
+
+def check_nothing_lost(lake: Lake, streams: Sequence[Stream], day: date, *, today: date) -> list[str]:
+    """One line for each landed file of `day` that is not wholly in `records`; none where all of it is.
+
+    Compares sizes, times and byte ranges; `verify` compares the bytes.
+    """
+    lost = []
+    sources = complete_sources(lake)
+    for stream in streams:
+        if not stream.is_dated and day != today:
+            continue
+        states = newest_states(sources, stream.name, day if stream.is_dated else None)
+        for landed in list_landing(lake.places.landing, stream, day):
+            state = states.get(canonical.source_id(stream.name, landed.path))
+            if complaint := _complaint(landed, state):
+                lost.append(f"{stream.name}: {stream.fixed_folder / landed.path}: {complaint}")
+    return lost
+
+
+def _complaint(landed: Landed, state: SourceState | None) -> str | None:
+    if state is None:
+        return "not taken in"
+    if not state.is_complete:
+        return f"taken in up to byte {state.end} only; run this day again"
+    if state.size_bytes != landed.size:
+        return f"was {state.size_bytes} bytes when taken in and is {landed.size} now; run this day again"
+    return None
+
+
+class _Worker:
+    """Takes in one (stream, day). State: the next batch number, and what was counted."""
+
+    def __init__(self, lake: Lake, stream: Stream, day: date, now: Clock, entropy: Entropy) -> None:
+        self._lake, self._stream, self._day, self._now, self._entropy = lake, stream, day, now, entropy
+        self._batch_day = day.isoformat() if stream.is_dated else "-"
+        self._app = f"ingest/{stream.name}/{self._batch_day}"
+        self._records: OpenTable = lake.open(RECORDS)
+        self._files = 0
+        self._totals: Counter[str] = Counter()
+        self._formats: dict[str, str] = {}
+        self.unreadable: list[str] = []
+
+    def run(self) -> StreamCounts:
+        while True:
+            self._adopt()
+            try:
+                self._take_in()
+            except _Overtaken:
+                continue
+            break
+        complete_sources(self._lake)
+        totals = self._totals
+        return StreamCounts(
+            files=self._files,
+            sources=len(self._formats),
+            snapshots=totals["snapshots"],
+            records=totals["records"],
+            quarantined=totals["quarantined"],
+            partial_tails=totals["partial_tails"],
+            size_bytes=totals["size_bytes"],
+            formats=dict(Counter(self._formats.values())),
+        )
+
+    def _adopt(self) -> None:
+        """Commit the data files that an earlier attempt or another worker wrote and did not commit."""
+        self._records.reload()
+        while self._records.files.exists(self._file(number := self._records.transaction(self._app) + 1)):
+            self._commit(number)
+
+    def _take_in(self) -> None:
+        sources = complete_sources(self._lake)
+        states = newest_states(sources, self._stream.name, self._day if self._stream.is_dated else None)
+        number = self._records.transaction(self._app)
+        waiting: deque[tuple[int, Future[NewObject]]] = deque()
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            try:
+                for taken in self._batches(states):
+                    number += 1
+                    waiting.append((number, pool.submit(self._write, number, taken, self._now())))
+                    if len(waiting) > _WORKERS:
+                        self._settle(*waiting.popleft())
+                while waiting:
+                    self._settle(*waiting.popleft())
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+                    if not future.cancelled() and future.exception() is None:
+                        future.result().__exit__()
+
+    def _batches(self, states: dict[str, SourceState]) -> Iterator[list[Taken]]:
+        """Snapshots in batches of about SNAPSHOT_BYTES, so that many small sources share a file and a commit."""
+        batch: list[Taken] = []
+        size_bytes = 0
+        landed_files = list_landing(self._lake.places.landing, self._stream, self._day)
+        self._files = len(landed_files)
+        for landed in landed_files:
+            state = states.get(canonical.source_id(self._stream.name, landed.path))
+            if state is not None and is_unchanged(landed, state):
+                continue
+            try:
+                for taken in take(self._lake.places.landing, self._lake.evidence, self._stream, landed, self._day, state, self._entropy):
+                    if batch and (size_bytes + taken.size_bytes > SNAPSHOT_BYTES or len(batch) >= _BATCH_SOURCES):
+                        yield batch
+                        batch, size_bytes = [], 0
+                    batch.append(taken)
+                    size_bytes += taken.size_bytes
+            except InputError as err:
+                self.unreadable.append(str(err))
+        if batch:
+            yield batch
+
+    def _write(self, number: int, taken: list[Taken], now: datetime) -> NewObject:
+        lake_id, name = self._lake.lake_id, self._file(number)
+        return write_batch(self._records, name, lake_id, self._stream.name, self._batch_day, number, taken, now)
+
+    def _settle(self, number: int, future: "Future[NewObject]") -> None:
+        """Give the batch's file its name and commit it; strictly in order, so that no number is ever skipped."""
+        with future.result() as new:
+            if not new.publish():
+                raise _Overtaken
+        self._commit(number)
+
+    def _commit(self, number: int) -> None:
+        """Commit data file `number`, whoever wrote it."""
+        name = self._file(number)
+        batch = read_batch(self._records, name)
+        file = describe_file(self._records, name)
+        for _ in range(_COMMIT_ATTEMPTS):
+            if self._records.transaction(self._app) >= number:
+                break
+            self._records.commit([file], self._app, number, {ENTRIES_KEY: json.dumps(batch.entry_texts())})
+        else:
+            raise StorageError(f"{self._records.path}: {name} could not be committed in {_COMMIT_ATTEMPTS} attempts; run again")
+        for snapshot in batch.snapshots:
+            for key in ("quarantined", "partial_tails"):
+                self._totals[key] += snapshot[key]
+            self._formats[snapshot["path"]] = snapshot["format"]
+        self._totals["snapshots"] += len(batch.snapshots)
+        self._totals["records"] += file.rows
+        self._totals["size_bytes"] += file.size_bytes
+
+    def _file(self, number: int) -> str:
+        return batch_file(self._stream.name, self._batch_day, number)
+
+
+def system_entropy(count: int) -> bytes:
+    """Random bytes from the operating system."""
+    return os.urandom(count)

@@ -1,0 +1,309 @@
+"""A batch: whole snapshots hashed and written as one data file, whose footer says what the commit will say.
+
+The file is the intent (docs/evidence-format.md section 4): nonces, salts and roots are decided when it is created, and a
+worker that finds it commits it as it is.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit_pipeline.errors import StorageError
+from audit_pipeline.formats.lines import line_exceptions
+from audit_pipeline.lake import hashing
+from audit_pipeline.lake.objects import NewObject
+from audit_pipeline.lake.opened import RECORDS
+from audit_pipeline.lake.tables import OpenTable, write_parquet
+from audit_pipeline.records import canonical
+from audit_pipeline.tlog import entries, merkle
+
+FOOTER_KEY = b"audit.batch"
+FOOTER_VERSION = 1
+_PIECE_BYTES = 4 << 20  # hashed and encoded at once
+_ROW_GROUP_BYTES = 16 << 20  # small enough to prune by, large enough to scan
+
+Exception_ = tuple[int, str, str]
+"""(offset within the snapshot, status, reason) of a record that is not ok."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run of a source's bytes about to be taken in: everything but its records' hashes."""
+
+    stream: str
+    path: str
+    source_id: str
+    day: date
+    generation: int
+    snapshot: int
+    position: int
+    start: int
+    end: int
+    container: str
+    compression: str
+    growth: str
+    supersedes: tuple[int, int] | None
+    format: str
+    format_evidence: str
+    size_bytes: int
+    mtime_ns: int
+    is_complete: bool
+    """Whether the source, as it was listed, is taken in to its end."""
+    resume_at: int
+    """Where the next snapshot starts: the end, or the start of an unfinished last line."""
+    resume_position: int
+    tail_start: int | None
+    """Start of the bytes before `resume_at` that must still be there for the source to count as appended to."""
+    tail: bytes | None
+    object: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Whole lines as they lie in the source. `ends[i]` is the offset of line i's newline, or the size for an unfinished one."""
+
+    raw: bytes
+    ends: npt.NDArray[np.int64]
+    is_first: bool
+    reason: str
+    """Why none of these lines can be read as what they are, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Records made from a container, and the content digest of the source they were read from."""
+
+    records: Sequence[bytes]
+    exceptions: Sequence[Exception_]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A snapshot read, with the randomness that hides it."""
+
+    snapshot: Snapshot
+    rows: Lines | Items
+    salts: bytes
+    nonce: bytes
+    tail_nonce: bytes
+
+    @property
+    def count(self) -> int:
+        return len(self.rows.ends) if isinstance(self.rows, Lines) else len(self.rows.records)
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.rows.raw) if isinstance(self.rows, Lines) else sum(map(len, self.rows.records))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a data file says of itself: one description per snapshot, in the order of the rows."""
+
+    stream: str
+    day: str
+    number: int
+    time: str
+    snapshots: tuple[dict[str, Any], ...]
+
+    def entry_texts(self) -> list[str]:
+        return [snapshot["entry"] for snapshot in self.snapshots]
+
+
+def batch_file(stream: str, day: str, number: int) -> str:
+    return f"{stream}/{day}/{number}.parquet"
+
+
+def write_batch(open_: OpenTable, name: str, lake_id: str, stream: str, day: str, number: int, taken: Sequence[Taken], now: datetime) -> NewObject:
+    """Hash and encode a batch into a data file that has no name yet; `publish` gives it the name."""
+    new = open_.files.create(name)
+    writer = write_parquet(new.file, RECORDS.schema, RECORDS.indexed)
+    try:
+        waiting: list[pa.RecordBatch] = []
+        described = []
+        for one in taken:
+            leaves: list[bytes] = []
+            exceptions: list[Exception_] = []
+            for batch, leaf_hashes, odd in _pieces(one):
+                waiting.append(batch)
+                leaves.append(leaf_hashes)
+                exceptions += odd
+                if sum(b.nbytes for b in waiting) >= _ROW_GROUP_BYTES:
+                    writer.write_table(pa.Table.from_batches(waiting))
+                    waiting.clear()
+            described.append(_describe(lake_id, one, b"".join(leaves), exceptions))
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting))
+        batch = Batch(stream, day, number, now.isoformat(), tuple(described))
+        writer.add_key_value_metadata({FOOTER_KEY.decode(): _dump(batch)})
+        writer.close()
+    except BaseException:
+        writer.close()
+        new.__exit__()
+        raise
+    return new
+
+
+def read_batch(open_: OpenTable, name: str) -> Batch:
+    """What the data file `name` says of itself.
+
+    Raises:
+        StorageError: it is not one of ours, or is damaged.
+    """
+    path = open_.files.path(name)
+    try:
+        text = (pq.read_metadata(path).metadata or {})[FOOTER_KEY]
+        footer = json.loads(text)
+        if footer["version"] != FOOTER_VERSION:
+            raise StorageError(f"{path}: batch footer of version {footer['version']}; this program reads version {FOOTER_VERSION}")
+        return Batch(footer["stream"], footer["day"], footer["batch"], footer["time"], tuple(footer["snapshots"]))
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as err:
+        raise StorageError(f"{path}: no batch footer of ours; restore the file from a backup") from err
+
+
+def _dump(batch: Batch) -> str:
+    footer = {"version": FOOTER_VERSION, "stream": batch.stream, "day": batch.day, "batch": batch.number, "time": batch.time}
+    return canonical.dump_canonical({**footer, "snapshots": list(batch.snapshots)}).decode()
+
+
+def _pieces(taken: Taken) -> Iterator[tuple[pa.RecordBatch, bytes, list[Exception_]]]:
+    """(rows, leaf hashes, exceptions) of a snapshot, a few MiB at a time."""
+    rows, done = taken.rows, 0
+    parts = _line_parts(rows, taken.snapshot) if isinstance(rows, Lines) else _item_parts(rows)
+    for records, exceptions in parts:
+        count = len(records)
+        salts = taken.salts[canonical.SALT_BYTES * done : canonical.SALT_BYTES * (done + count)]
+        odd = [(done + at, status, reason) for at, status, reason in exceptions]
+        yield _record_batch(taken.snapshot, done, records, salts, exceptions), hashing.hash_leaves(salts, records), odd
+        done += count
+
+
+def _line_parts(lines: Lines, snapshot: Snapshot) -> Iterator[tuple[pa.Array, list[Exception_]]]:
+    ends, begin, first = lines.ends, 0, 0
+    while first < len(ends):
+        last = max(first + 1, int(np.searchsorted(ends, begin + _PIECE_BYTES)))
+        piece = lines.raw[begin : int(ends[last - 1]) + 1]
+        lengths = np.diff(ends[first:last], prepend=begin - 1) - 1
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        records = hashing.binary_values(piece.translate(None, b"\n"), offsets)
+        if lines.reason:
+            exceptions = [(at, "quarantined", lines.reason) for at in range(last - first)]
+        else:
+            exceptions = line_exceptions(piece, last - first, snapshot.container, is_first=lines.is_first and first == 0)
+        if last == len(ends) and len(lines.raw) == ends[-1]:
+            exceptions = _as_partial_tail(exceptions, last - first - 1)
+        yield records, exceptions
+        begin, first = int(ends[last - 1]) + 1, last
+
+
+def _as_partial_tail(exceptions: list[Exception_], at: int) -> list[Exception_]:
+    """The line at `at` has no newline: it is a partial tail, and an event all the same if it can be read."""
+    is_readable = not exceptions or exceptions[-1][0] != at
+    others = exceptions if is_readable else exceptions[:-1]
+    return [*others, (at, "partial_tail", "" if is_readable else "no_newline")]
+
+
+def _item_parts(items: Items) -> Iterator[tuple[pa.Array, list[Exception_]]]:
+    odd = {at: (status, reason) for at, status, reason in items.exceptions}
+    first = 0
+    while first < len(items.records):
+        last, size = first, 0
+        while last < len(items.records) and (last == first or size + len(items.records[last]) <= _PIECE_BYTES):
+            size += len(items.records[last])
+            last += 1
+        yield pa.array(items.records[first:last], pa.binary()), [(at - first, *odd[at]) for at in range(first, last) if at in odd]
+        first = last
+
+
+def _record_batch(snapshot: Snapshot, done: int, records: pa.Array, salts: bytes, exceptions: list[Exception_]) -> pa.RecordBatch:
+    count = len(records)
+    status = np.full(count, "ok", object)
+    reason = np.full(count, "", object)
+    for at, its_status, its_reason in exceptions:
+        status[at], reason[at] = its_status, its_reason
+    first = snapshot.position + done
+    columns = {
+        "day": _repeat(snapshot.day, pa.date32(), count),
+        "source_id": _repeat(snapshot.source_id, pa.string(), count),
+        "generation": _repeat(snapshot.generation, pa.int64(), count),
+        "snapshot": _repeat(snapshot.snapshot, pa.int64(), count),
+        "position": pa.array(np.arange(first, first + count, dtype=np.int64)),
+        "record": records,
+        "salt": hashing.fixed_width(salts, canonical.SALT_BYTES),
+        "status": pa.array(status, pa.string()) if exceptions else _repeat("ok", pa.string(), count),
+        "reason": pa.array(reason, pa.string()) if exceptions else _repeat("", pa.string(), count),
+    }
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=RECORDS.schema)
+
+
+def _repeat(value: Any, of: pa.DataType, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, of), count)
+
+
+def _describe(lake_id: str, taken: Taken, leaves: bytes, exceptions: list[Exception_]) -> dict[str, Any]:
+    """The snapshot's entry, and what is needed beside it to go on or to check it."""
+    plan, rows = taken.snapshot, taken.rows
+    if isinstance(rows, Lines):
+        hasher = canonical.content_hasher(taken.nonce)
+        hasher.update(rows.raw)
+        content = hasher.hexdigest()
+    else:
+        content = rows.content
+    absolute = [(plan.position + at, status, reason) for at, status, reason in exceptions]
+    entry = entries.SourceEntry(
+        lake=lake_id,
+        stream=plan.stream,
+        source=plan.source_id,
+        day=plan.day,
+        generation=plan.generation,
+        snapshot=plan.snapshot,
+        position=plan.position,
+        records=len(leaves) // 32,
+        start=plan.start,
+        end=plan.end,
+        container=plan.container,
+        compression=plan.compression,
+        growth=plan.growth,
+        supersedes=plan.supersedes,
+        content=content,
+        exceptions=canonical.exceptions_digest(absolute),
+        root=merkle.tree_root(leaves, hashing.hash_nodes).hex(),
+    )
+    tail_digest = None
+    if plan.tail is not None:
+        hasher = canonical.content_hasher(taken.tail_nonce)
+        hasher.update(plan.tail)
+        tail_digest = hasher.hexdigest()
+    return {
+        "entry": entries.format_source(entry).decode(),
+        "nonce": taken.nonce.hex(),
+        "path": plan.path,
+        "quarantined": sum(status == "quarantined" for _, status, _ in exceptions),
+        "partial_tails": sum(status == "partial_tail" for _, status, _ in exceptions),
+        "format": plan.format,
+        "format_evidence": plan.format_evidence,
+        "size_bytes": plan.size_bytes,
+        "mtime_ns": plan.mtime_ns,
+        "is_complete": plan.is_complete,
+        "resume_at": plan.resume_at,
+        "resume_position": plan.resume_position,
+        "tail_start": plan.tail_start,
+        "tail_nonce": taken.tail_nonce.hex() if tail_digest else None,
+        "tail_digest": tail_digest,
+        "object": plan.object,
+    }
+
+
+def draw(entropy: Callable[[int], bytes], records: int) -> tuple[bytes, bytes, bytes]:
+    """(salts, nonce, tail nonce) for a snapshot of so many records."""
+    drawn = entropy(canonical.SALT_BYTES * records + 2 * canonical.NONCE_BYTES)
+    salts, nonces = drawn[: canonical.SALT_BYTES * records], drawn[canonical.SALT_BYTES * records :]
+    return salts, nonces[: canonical.NONCE_BYTES], nonces[canonical.NONCE_BYTES :]

@@ -1,0 +1,70 @@
+"""Whole sources kept beside their records: zstd objects that start with 32 random bytes (docs/evidence-format.md section 4)."""
+
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+import zstandard
+
+from audit_pipeline.errors import StorageError
+from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.slices import read_up_to
+from audit_pipeline.records.canonical import NONCE_BYTES, content_hasher
+
+ZSTD_SKIPPABLE_MAGIC = 0x184D2A50  # RFC 8878 section 3.1.2
+_HEAD_BYTES = 8 + NONCE_BYTES
+_COPY_BYTES = 1 << 20
+
+
+def object_name(stream: str, source_id: str, generation: int, snapshot: int) -> str:
+    return f"{stream}/{source_id}/{generation}-{snapshot}.zst"
+
+
+def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[[int], bytes]) -> None:
+    """Keep all that is left to read in `source`. An object of that name, from an earlier attempt, stands as it is."""
+    if evidence.exists(name):
+        return
+    with evidence.create(name) as new:
+        # Random bytes in front: else the object's size and hash would tell a guess of its content right or wrong.
+        new.file.write(struct.pack("<II", ZSTD_SKIPPABLE_MAGIC, NONCE_BYTES) + entropy(NONCE_BYTES))
+        zstandard.ZstdCompressor(level=1).copy_stream(source, new.file, read_size=_COPY_BYTES, write_size=_COPY_BYTES)
+        new.publish()
+
+
+@contextmanager
+def open_object(evidence: Folder, name: str) -> Iterator[BinaryIO]:
+    """The source's bytes as they were taken in.
+
+    Raises:
+        StorageError: the object is missing or does not start as ours do.
+    """
+    with evidence.open(name) as file:
+        head = file.read(_HEAD_BYTES)
+        if len(head) != _HEAD_BYTES or struct.unpack("<II", head[:8]) != (ZSTD_SKIPPABLE_MAGIC, NONCE_BYTES):
+            raise StorageError(f"{evidence.path(name)}: not an evidence object; restore it from a backup")
+        with decompressed(file, "zstd") as stream:
+            yield stream
+
+
+@contextmanager
+def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """A copy of `stream` on disk, to its end or to where it breaks, for formats whose index is at the end."""
+    with tempfile.TemporaryFile() as copy:
+        is_broken, piece = False, b"-"
+        while piece and not is_broken:
+            piece, is_broken = read_up_to(stream, _COPY_BYTES)
+            copy.write(piece)
+        copy.seek(0)
+        yield cast(BinaryIO, copy)
+
+
+def digest_stream(stream: BinaryIO, nonce: bytes) -> tuple[str, int]:
+    """(content digest, size in bytes) of all that is left in `stream`."""
+    hasher, size_bytes = content_hasher(nonce), 0
+    while piece := stream.read(_COPY_BYTES):
+        hasher.update(piece)
+        size_bytes += len(piece)
+    return hasher.hexdigest(), size_bytes

@@ -1,0 +1,105 @@
+"""Files in the landing zone, by stream and day."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+from audit_pipeline.errors import InputError
+
+_WILD = re.compile(r"[*?\[{]")
+_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\{date\}|[^*?{]+|\{")
+_DATE = r"(?P<date>\d{4}-\d{2}-\d{2})"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A declared kind of run log. `path` is a glob below the landing zone, with `{date}` where a day has its own folder."""
+
+    name: str
+    path: str
+    format: str | None = None
+
+    @property
+    def is_dated(self) -> bool:
+        return "{date}" in self.path
+
+    @property
+    def fixed_folder(self) -> PurePosixPath:
+        """The leading folders without wildcards: what paths of sources are relative to."""
+        parts = PurePosixPath(self.path).parts
+        fixed = next((n for n, part in enumerate(parts) if _WILD.search(part)), len(parts) - 1)
+        return PurePosixPath(*parts[:fixed])
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A file of a stream. `path` is relative to the stream's fixed folder."""
+
+    path: str
+    day: date | None
+    size: int
+    mtime_ns: int
+
+
+def list_landing(landing: Path, stream: Stream, day: date | None = None) -> list[Landed]:
+    """The stream's files, sorted by path: those of `day`, or all. A stream without dates ignores `day`.
+
+    Raises:
+        InputError: a folder cannot be listed, so files could be missed.
+    """
+    pattern = re.compile(_regex(stream.path), re.DOTALL)
+    fixed = landing / stream.fixed_folder
+    found = []
+    for relative, size, mtime_ns in _walk(_start(fixed, stream, day), fixed):
+        match = pattern.fullmatch(f"{stream.fixed_folder}/{relative}" if stream.fixed_folder.parts else relative)
+        if match is None:
+            continue
+        file_day = _date(match.group("date")) if stream.is_dated else None
+        if stream.is_dated and (file_day is None or (day is not None and file_day != day)):
+            continue
+        found.append(Landed(relative, file_day, size, mtime_ns))
+    return sorted(found, key=lambda landed: os.fsencode(landed.path))
+
+
+def _start(fixed: Path, stream: Stream, day: date | None) -> Path:
+    """Where to walk from: the day's own folder when the date is a whole path part that comes first."""
+    rest = PurePosixPath(stream.path).relative_to(stream.fixed_folder).parts
+    return fixed / day.isoformat() if day is not None and rest[0] == "{date}" and len(rest) > 1 else fixed
+
+
+def _walk(start: Path, fixed: Path) -> Iterator[tuple[str, int, int]]:
+    def refuse(err: OSError) -> None:
+        if not isinstance(err, FileNotFoundError):
+            raise InputError(f"{err.filename}: cannot be listed ({err.strerror}); give this user read access") from err
+
+    seen = set()
+    for folder, folders, files in os.walk(start, onerror=refuse, followlinks=True):
+        here = Path(folder).stat()
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()  # a link back to a folder above
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        for name in files:
+            path = Path(folder) / name
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                continue  # gone between listing and looking: nothing was there to take
+            except OSError as err:
+                raise InputError(f"{path}: cannot be read ({err.strerror}); give this user read access") from err
+            yield path.relative_to(fixed).as_posix(), found.st_size, found.st_mtime_ns
+
+
+def _regex(glob: str) -> str:
+    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{date}": _DATE}
+    return "".join(wild.get(token, re.escape(token)) for token in _TOKEN.findall(glob))
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

@@ -1,0 +1,65 @@
+"""The log's rows: seal entries in their order, and the drafts they were made from."""
+
+from collections.abc import Iterable
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit_pipeline import tlog
+from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.lake.hashing import hash_nodes
+from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.tables import OpenTable
+
+LOG_APP = "log"
+
+
+def seal_file(index: int) -> str:
+    return f"{index}.parquet"
+
+
+def draft_name(day: date, segment: int) -> str:
+    return f"_seals/{day.isoformat()}/{segment}"
+
+
+def read_log(seals: OpenTable) -> list[tlog.SealEntry]:
+    """All entries of the log, by index.
+
+    Raises:
+        StorageError: there are fewer rows than were committed.
+        ProofError: the rows are not entries 0, 1, 2, ….
+    """
+    rows = sorted(seals.read(["index", "entry"]).to_pylist(), key=lambda row: row["index"])
+    committed = seals.transaction(LOG_APP)
+    if len(rows) < committed:
+        raise StorageError(f"{seals.path}: {committed} entries were committed, {len(rows)} are there; bring the newer table back")
+    if [row["index"] for row in rows] != list(range(committed)):
+        raise ProofError(f"{seals.path}: expected the entries 0 to {committed - 1}, once each; the log was changed")
+    return [tlog.parse_seal(row["entry"].encode()) for row in rows]
+
+
+def read_seal_file(seals: OpenTable, index: int) -> tlog.SealEntry:
+    """The entry that the file of row `index` holds, committed or not."""
+    path = seals.files.path(seal_file(index))
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as err:
+        raise StorageError(f"{path}: no readable row of the log; restore it from a backup") from err
+    if [row["index"] for row in rows] != [index]:
+        raise ProofError(f"{path}: expected entry {index} of the log alone")
+    return tlog.parse_seal(rows[0]["entry"].encode())
+
+
+def sealed_entries(lake: Lake, seals: Iterable[tlog.SealEntry]) -> set[str]:
+    """The texts of all source entries under these seals, from their drafts."""
+    covered = set()
+    for seal in seals:
+        draft = lake.evidence.get(draft_name(seal.day, seal.segment))
+        if draft is None:
+            raise StorageError(f"{lake.evidence.path(draft_name(seal.day, seal.segment))}: missing; restore it from a backup")
+        drafted, entries = tlog.parse_draft(draft, hash_nodes)
+        if drafted != seal:
+            raise ProofError(f"seal {seal.day}/{seal.segment}: its draft says otherwise; restore the draft from a backup")
+        covered.update(tlog.format_source(entry).decode() for entry in entries)
+    return covered

@@ -1,0 +1,37 @@
+"""The chain of marks: what this log has signed, as create-only objects `<n>` outside the lake."""
+
+import hashlib
+
+from audit_pipeline import tlog
+from audit_pipeline.errors import ProofError
+from audit_pipeline.lake.objects import Folder
+
+
+def newest_mark(marks: Folder) -> tuple[int, tlog.Mark | None]:
+    """(number, mark) of the newest mark; (0, None) where nothing was ever signed.
+
+    Raises:
+        ProofError: the chain is broken: a mark is missing, or does not name the one before.
+    """
+    numbers = sorted(int(name) for name in marks.names() if name.isdigit())
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise ProofError(f"{marks.root}: the marks {numbers[:5]}… are not 1, 2, 3, …; restore the folder of marks from its backup")
+    before, mark = None, None
+    for number in numbers:
+        text = marks.get(str(number)) or b""
+        mark = tlog.parse_mark(text)
+        if mark.previous != before:
+            raise ProofError(f"{marks.path(str(number))}: names {mark.previous} as the mark before, which is {before}")
+        before = hashlib.sha256(text).hexdigest()
+    return len(numbers), mark
+
+
+def put_mark(marks: Folder, number: int, mark: tlog.Mark) -> bool:
+    """Create mark `number`. False when another sealer made it first."""
+    return marks.put_new(str(number), tlog.format_mark(mark))
+
+
+def chain_hash(marks: Folder, number: int) -> str | None:
+    """What mark `number` + 1 must name: the hash of mark `number`."""
+    text = marks.get(str(number)) if number else None
+    return None if text is None else hashlib.sha256(text).hexdigest()

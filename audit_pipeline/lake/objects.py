@@ -1,0 +1,145 @@
+"""A local folder as an object store: whole objects by name, create-only or replaced, on disk before a call returns.
+
+delta-rs syncs nothing on a local disk, so what must survive a power cut is written through here.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from audit_pipeline.errors import StorageError
+
+
+class NewObject:
+    """An object being written. It has no name until `publish`, so a crash before that leaves nothing behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        _make_folder(path.parent)
+        self._temporary: Path | None = None
+        try:
+            descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o644)
+        except (AttributeError, OSError):
+            # No unnamed files here (macOS, some network file systems): a named one that a crash may leave behind.
+            self._temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+            descriptor = os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+        self.file: BinaryIO = os.fdopen(descriptor, "w+b", buffering=0)
+
+    def publish(self) -> bool:
+        """Give the object its name. False when that name is taken already: the other object stands, this one is gone."""
+        descriptor = self.file.fileno()
+        os.fsync(descriptor)
+        try:
+            if self._temporary is not None:
+                os.link(self._temporary, self._path)
+            else:
+                # Only with a directory descriptor does Python call linkat, which follows the link under /proc.
+                os.link(f"/proc/self/fd/{descriptor}", self._path, src_dir_fd=descriptor, follow_symlinks=True)
+        except FileExistsError:
+            return False
+        except OSError as err:
+            raise StorageError(f"{self._path}: cannot be created: {err.strerror}") from err
+        _sync_folder(self._path.parent)
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.file.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+
+
+class Folder:
+    """Objects under `root`. Names are relative, with `/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def get(self, name: str) -> bytes | None:
+        """The object's bytes, or None when there is no such object."""
+        try:
+            return self.path(name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as err:
+            raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
+
+    def open(self, name: str) -> BinaryIO:
+        try:
+            return self.path(name).open("rb")
+        except OSError as err:
+            raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
+
+    def exists(self, name: str) -> bool:
+        return self.path(name).exists()
+
+    def create(self, name: str) -> NewObject:
+        """A new object to write into and publish."""
+        try:
+            return NewObject(self.path(name))
+        except OSError as err:
+            raise StorageError(f"{self.path(name)}: cannot be created: {err.strerror}") from err
+
+    def put_new(self, name: str, content: bytes) -> bool:
+        """Create the object. False when it exists already, whatever its bytes."""
+        with self.create(name) as new:
+            new.file.write(content)
+            return new.publish()
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Put the object in place of the one that may be there; readers see the old bytes or the new ones, never a mix."""
+        path = self.path(name)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            _make_folder(path.parent)
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except OSError as err:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise StorageError(f"{path}: cannot be written: {err.strerror}") from err
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Names of all objects below the folder `prefix`, sorted within each folder."""
+        for folder, folders, files in os.walk(self.path(prefix) if prefix else self.root):
+            folders.sort()
+            for file in sorted(files):
+                yield (Path(folder) / file).relative_to(self.root).as_posix()
+
+
+def sync_file(path: Path) -> None:
+    """Put a file that another library wrote, and the entry of its folder, on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    _sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    _make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,122 @@
+"""The table `sources`: one row per snapshot, copied from the commits of `records` and the footers of their files.
+
+The commits are the truth; this table is what a run reads instead of them. Each commit of `records` gives one file here, of the
+same bytes whoever writes it, so two workers that complete the projection at once leave nothing behind.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from audit_pipeline.errors import StorageError
+from audit_pipeline.lake import batches
+from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
+from audit_pipeline.lake.tables import OpenTable, put_rows
+from audit_pipeline.tlog import entries
+
+_APP = "sources"
+_FILES_PER_COMMIT = 1000
+ENTRIES_KEY = "audit.entries"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """The newest snapshot of a source: where the next one starts."""
+
+    source_id: str
+    path: str
+    day: date
+    generation: int
+    snapshot: int
+    start: int
+    end: int
+    container: str
+    compression: str
+    format: str
+    format_evidence: str
+    size_bytes: int
+    mtime_ns: int
+    is_complete: bool
+    resume_at: int
+    resume_position: int
+    tail_start: int | None
+    tail_nonce: bytes | None
+    tail_digest: str | None
+    object: str | None
+    parts: tuple[tuple[str, bytes], ...]
+    """(entry, nonce) of each snapshot of this generation that took in bytes of the source."""
+
+    @property
+    def has_partial_tail(self) -> bool:
+        return self.resume_at < self.end
+
+
+def complete_sources(lake: Lake) -> OpenTable:
+    """Bring `sources` up to the newest commit of `records`; gives back the open table."""
+    records, sources = lake.open(RECORDS), lake.open(SOURCES)
+    while (done := sources.transaction(_APP)) < records.version:
+        last = min(records.version, done + _FILES_PER_COMMIT)
+        files = [
+            put_rows(sources, f"{version}.parquet", _source_rows(records, data_files))
+            for version, data_files in committed_files(records, done + 1, last)
+            if data_files
+        ]
+        sources.commit(files, _APP, last)
+    return sources
+
+
+def committed_files(records: OpenTable, first: int, last: int) -> list[tuple[int, list[str]]]:
+    """(version, data files) of the commits first..last that carry source entries."""
+    found = []
+    for version, actions in records.commits(first, last):
+        infos = [action["commitInfo"] for action in actions if "commitInfo" in action]
+        carries = any(ENTRIES_KEY in info for info in infos)
+        found.append((version, [action["add"]["path"] for action in actions if "add" in action] if carries else []))
+    return found
+
+
+def expected_rows(records: OpenTable, last: int) -> list[dict[str, Any]]:
+    """The rows that `sources` must have once it covers the commits of `records` up to `last`."""
+    names = [name for _, files in committed_files(records, 1, last) for name in files]
+    return _source_rows(records, names).to_pylist()
+
+
+def newest_states(sources: OpenTable, stream: str, day: date | None) -> dict[str, SourceState]:
+    """The newest snapshot of each source of a stream, by source_id; of one day, or all."""
+    columns = [name for name in SourceState.__dataclass_fields__ if name != "parts"]
+    rows = [row for row in sources.read(["stream", "entry", "nonce", *columns], day).to_pylist() if row.pop("stream") == stream]
+    rows.sort(key=lambda row: (row["source_id"], row["generation"], row["snapshot"]))
+    newest: dict[str, SourceState] = {}
+    for row in rows:
+        part = (row.pop("entry"), row.pop("nonce"))
+        before = newest.get(row["source_id"])
+        earlier = before.parts if before is not None and before.generation == row["generation"] else ()
+        newest[row["source_id"]] = SourceState(**row, parts=(*earlier, part))
+    return newest
+
+
+def _source_rows(records: OpenTable, data_files: list[str]) -> pa.Table:
+    rows: list[dict[str, Any]] = []
+    for name in data_files:
+        batch = batches.read_batch(records, name)
+        for snapshot in batch.snapshots:
+            rows.append(_source_row(snapshot, name, datetime.fromisoformat(batch.time)))
+    try:
+        return pa.Table.from_pylist(rows, schema=SOURCES.schema)
+    except (pa.ArrowException, TypeError, KeyError) as err:
+        raise StorageError(f"{records.path}: a batch footer in {data_files} is damaged; restore the file from a backup") from err
+
+
+def _source_row(snapshot: dict[str, Any], name: str, ingested_at: datetime) -> dict[str, Any]:
+    entry = entries.parse_source(snapshot["entry"].encode())
+    from_entry = {
+        "source_id": entry.source,
+        **{field: getattr(entry, field) for field in _FROM_ENTRY},
+    }
+    nonces = {key: bytes.fromhex(snapshot[key]) if snapshot[key] else None for key in ("nonce", "tail_nonce")}
+    return {**snapshot, **from_entry, **nonces, "data_file": name, "ingested_at": ingested_at}
+
+
+_FROM_ENTRY = "day stream generation snapshot position records start end container compression growth".split()

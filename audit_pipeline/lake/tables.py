@@ -1,0 +1,235 @@
+"""Delta tables that hold evidence: append-only, log kept forever, each commit made by us from files we wrote.
+
+Files are written by create-only put under a name the application transaction determines, and only then committed;
+so a crash leaves at most a file that the next run commits. Facts behind the settings: see docs/decisions/0003.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from audit_pipeline.errors import StorageError
+from audit_pipeline.lake.objects import Folder, sync_file
+from audit_pipeline.records.schemas import SCHEMA_VERSION
+
+_FOREVER = "interval 36500 days"
+_MAX_COMMIT_RETRIES = 100  # the default of 15 fails now and then with ten writers at once
+DESCRIPTION = f"rlhf-audit-pipeline schema {SCHEMA_VERSION}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the lake: where it lies, what its rows are, which columns get statistics."""
+
+    name: str
+    area: str
+    """`restricted`, `audit` or `released`."""
+    schema: pa.Schema
+    indexed: tuple[str, ...]
+
+    def uri(self, lake: Path) -> Path:
+        return lake / self.area / self.name
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file to commit: its name in the table, and the range of its indexed columns for pruning."""
+
+    name: str
+    size_bytes: int
+    rows: int
+    lowest: Mapping[str, Any]
+    highest: Mapping[str, Any]
+
+
+class OpenTable:
+    """One version of a Delta table. The version is the base on which `commit` compares and swaps."""
+
+    def __init__(self, table: Table, lake: Path) -> None:
+        self.table = table
+        self.path = table.uri(lake)
+        self.files = Folder(self.path)
+        self._delta = _open(table, self.path)
+
+    def reload(self) -> None:
+        self._delta = _open(self.table, self.path)
+
+    @property
+    def version(self) -> int:
+        return self._delta.version()
+
+    def transaction(self, app: str) -> int:
+        """Last committed version of an application's transactions; 0 when there is none."""
+        return self._delta.transaction_version(app) or 0
+
+    def commit(self, files: Sequence[DataFile], app: str, version: int, metadata: Mapping[str, str] | None = None) -> bool:
+        """Add `files` and record the transaction, in one atomic commit.
+
+        False when another writer moved the same transaction first, or when our own answer was lost. The newest version is
+        loaded either way: look at `transaction` before another attempt.
+        """
+        if self.transaction(app) >= version:
+            return False  # delta-rs compares with this version only; a transaction that is in it would land twice
+        adds = [AddAction(f.name, f.size_bytes, {}, 0, True, _statistics(f)) for f in files]
+        try:
+            self._delta.create_write_transaction(
+                adds,
+                "append",
+                self._delta.schema(),
+                commit_properties=CommitProperties(
+                    custom_metadata=dict(metadata or {}),
+                    max_commit_retries=_MAX_COMMIT_RETRIES,
+                    app_transactions=[Transaction(app, version)],
+                ),
+                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+            )
+        except CommitFailedError:
+            return False
+        except DeltaError as err:
+            raise StorageError(f"{self.path}: commit of {app} {version} failed: {_one_line(err)}") from err
+        finally:
+            self.reload()
+        self._sync_log()
+        return True
+
+    def _sync_log(self) -> None:
+        sync_file(self.path / "_delta_log" / f"{self.version:020}.json")
+
+    def active_files(self) -> list[str]:
+        """Names of the data files of this version, sorted."""
+        return sorted(pa.table(self._delta.get_add_actions(flatten=True)).column("path").to_pylist())
+
+    def read(self, columns: Sequence[str], day: date | None = None) -> pa.Table:
+        """Rows of this version, of one day or all, in no promised order, with the columns' types as declared."""
+        predicate = None if day is None else f"day = DATE '{day.isoformat()}'"
+        wanted = pa.schema([self.table.schema.field(name) for name in columns])
+        try:
+            rows = pa.table(self._delta.scan(columns=list(columns), predicate=predicate).read_all())
+        except (DeltaError, pa.ArrowException, OSError) as err:
+            raise StorageError(f"{self.path}: cannot be read: {_one_line(err)}") from err
+        return rows.cast(wanted)
+
+    def commits(self, first: int, last: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """(version, actions) of the commits first..last, from the log's JSON."""
+        for version in range(first, last + 1):
+            text = self.files.get(f"_delta_log/{version:020}.json")
+            if text is None:
+                raise StorageError(f"{self.path}: commit {version} is missing from _delta_log; restore it from a backup")
+            try:
+                yield version, [json.loads(line) for line in text.split(b"\n") if line]
+            except ValueError as err:
+                raise StorageError(f"{self.path}: commit {version} is not JSON; restore it from a backup") from err
+
+
+def open_table(table: Table, lake: Path) -> OpenTable:
+    """The newest version of a table, which is made if it is not there."""
+    return OpenTable(table, lake)
+
+
+def table_exists(table: Table, lake: Path) -> bool:
+    return DeltaTable.is_deltatable(str(table.uri(lake)))
+
+
+def write_parquet(file: BinaryIO, schema: pa.Schema, indexed: Sequence[str], metadata: Mapping[str, str] | None = None) -> pq.ParquetWriter:
+    """A Parquet writer as our tables want it: zstd, statistics on indexed columns only, since a minimum is content."""
+    writer = pq.ParquetWriter(
+        pa.PythonFile(file, "w"),
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[f.name for f in schema if f.name in _DICTIONARY],
+        write_statistics=list(indexed),
+        store_schema=False,
+        data_page_size=1 << 20,
+    )
+    if metadata:
+        writer.add_key_value_metadata(dict(metadata))
+    return writer
+
+
+_DICTIONARY = frozenset(
+    "day stream source_id generation snapshot status reason table run_id source_format adapter_version split metric "
+    "event_time_quality kind container compression growth format format_evidence scorer scorer_kind value_state".split()
+)
+
+
+def put_rows(open_: OpenTable, name: str, rows: pa.Table) -> DataFile:
+    """Write `rows` as the data file `name`; where that file exists, it stands."""
+    with open_.files.create(name) as new:
+        writer = write_parquet(new.file, open_.table.schema, open_.table.indexed)
+        writer.write_table(rows.cast(open_.table.schema))
+        writer.close()
+        new.publish()
+    return describe_file(open_, name)
+
+
+def describe_file(open_: OpenTable, name: str) -> DataFile:
+    """What a commit says of the data file `name`, from its own footer."""
+    try:
+        footer = pq.read_metadata(open_.files.path(name))
+    except (OSError, pa.ArrowException) as err:
+        raise StorageError(f"{open_.files.path(name)}: no readable Parquet file: {_one_line(err)}") from err
+    lowest: dict[str, Any] = {}
+    highest: dict[str, Any] = {}
+    names = footer.schema.to_arrow_schema().names
+    for column in open_.table.indexed:
+        at = names.index(column)
+        found = [footer.row_group(group).column(at).statistics for group in range(footer.num_row_groups)]
+        if found and all(s is not None and s.has_min_max for s in found):
+            lowest[column] = min(s.min for s in found)
+            highest[column] = max(s.max for s in found)
+    return DataFile(name, open_.files.path(name).stat().st_size, footer.num_rows, lowest, highest)
+
+
+def _statistics(file: DataFile) -> str:
+    def text(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
+
+    bounds = {"minValues": text(file.lowest), "maxValues": text(file.highest)} if file.lowest else {}
+    return json.dumps({"numRecords": file.rows, **bounds})
+
+
+def _open(table: Table, path: Path) -> DeltaTable:
+    try:
+        delta = DeltaTable(str(path))
+    except TableNotFoundError:
+        delta = _create(table, path)
+    except DeltaError as err:
+        raise StorageError(f"{path}: no readable Delta table: {_one_line(err)}") from err
+    if delta.metadata().description != DESCRIPTION:
+        raise StorageError(f"{path}: expected a table of {DESCRIPTION!r}, got {delta.metadata().description!r}")
+    return delta
+
+
+def _create(table: Table, path: Path) -> DeltaTable:
+    Folder(path.parent)  # the table's own folder is made by delta-rs
+    path.mkdir(parents=True, exist_ok=True)
+    delta = DeltaTable.create(
+        str(path),
+        table.schema,
+        mode="ignore",
+        description=DESCRIPTION,
+        configuration={
+            "delta.appendOnly": "true",
+            "delta.enableExpiredLogCleanup": "false",
+            "delta.logRetentionDuration": _FOREVER,
+            "delta.deletedFileRetentionDuration": _FOREVER,
+            "delta.checkpointInterval": "100",
+            "delta.dataSkippingStatsColumns": ",".join(table.indexed),
+        },
+    )
+    sync_file(path / "_delta_log" / f"{0:020}.json")
+    return delta
+
+
+def _one_line(err: BaseException) -> str:
+    return " ".join(str(err).split())[:300]

@@ -1,0 +1,332 @@
+"""A landed file read into snapshots: where to go on, what it is, its lines or items, a bounded part at a time."""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import BinaryIO
+
+from audit_pipeline.errors import InputError
+from audit_pipeline.formats.detect import Detection, compression_of, detect
+from audit_pipeline.formats.items import iter_items
+from audit_pipeline.lake import evidence
+from audit_pipeline.lake.batches import Items, Lines, Snapshot, Taken, draw
+from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.landing import Landed, Stream
+from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.projection import SourceState
+from audit_pipeline.lake.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS, LineReader, read_up_to, skip
+from audit_pipeline.records import canonical
+from audit_pipeline.tlog import entries
+
+_HEAD_BYTES = 256 << 10
+_TAIL_BYTES = 64 << 10
+_PIECE_BYTES = 4 << 20
+_WEIGHTS = re.compile(r"\.(safetensors|pt|bin)$")
+_LINE_CONTAINERS = ("jsonl", "text")
+
+Entropy = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A landed file, open: as large as it was when it was opened, whatever is appended meanwhile."""
+
+    stream: Stream
+    path: Path
+    name: str
+    """Relative to the stream's fixed folder; bytes that are not UTF-8 are escaped."""
+    source_id: str
+    day: date
+    file: BinaryIO
+    size_bytes: int
+    mtime_ns: int
+
+
+def take(landing: Path, evidence_folder: Folder, stream: Stream, landed: Landed, day: date, state: SourceState | None, entropy: Entropy) -> Iterator[Taken]:
+    """The snapshots that bring a source from `state` to its present end; none where nothing changed.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = landing / stream.fixed_folder / landed.path
+    name = os.fsencode(landed.path).decode("utf-8", "backslashreplace")
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            source_id = canonical.source_id(stream.name, landed.path)
+            source = Source(stream, path, name, source_id, day, file, found.st_size, found.st_mtime_ns)
+            first = _first_snapshot(source, state)
+            if first is not None:
+                yield from _snapshots(source, first, evidence_folder, entropy)
+    except FileNotFoundError:
+        return  # gone since it was listed; what was taken of it before is still here
+    except OSError as err:
+        raise InputError(f"{path}: cannot be read ({err.strerror or err}); give this user read access and run again") from err
+
+
+def is_unchanged(landed: Landed, state: SourceState) -> bool:
+    """Whether the source was taken in to its end and looks, by size and time, as it did then."""
+    return state.is_complete and (state.size_bytes, state.mtime_ns) == (landed.size, landed.mtime_ns)
+
+
+def _first_snapshot(source: Source, state: SourceState | None) -> Snapshot | None:
+    """The plan of the next snapshot, its end still open; None where there is nothing to take."""
+    if state is None:
+        return _fresh(source, 0, "new")
+    unchanged = (state.size_bytes, state.mtime_ns) == (source.size_bytes, source.mtime_ns)
+    if state.is_complete and (unchanged or _has_same_bytes(source, state)):
+        return None
+    if unchanged or _is_appended(source, state):
+        if state.resume_at == 0:  # nothing whole was there yet, so what it is may only show now
+            plan = _fresh(source, state.generation, "appended")
+        else:
+            detected = Detection(state.container, state.format, state.format_evidence)
+            plan = _plan(source, state.generation, detected, state.compression, "appended")
+        supersedes = (state.snapshot, state.resume_position) if state.has_partial_tail and state.is_complete else None
+        return replace(
+            plan, snapshot=state.snapshot + 1, position=state.resume_position, start=state.resume_at, supersedes=supersedes, object=state.object
+        )
+    return _fresh(source, state.generation + 1, "rewritten")
+
+
+def _has_same_bytes(source: Source, state: SourceState) -> bool:
+    """Whether a source of the same size, but another time, still is what all its snapshots took in."""
+    if state.size_bytes != source.size_bytes:
+        return False
+    for text, nonce in state.parts:
+        entry = entries.parse_source(text.encode())
+        source.file.seek(0)
+        with decompressed(source.file, entry.compression) as stream:
+            skip(stream, entry.start)
+            if _digest_readable(stream, nonce, entry.end - entry.start)[0] != entry.content:
+                return False
+    source.file.seek(0)
+    return True
+
+
+def _is_appended(source: Source, state: SourceState) -> bool:
+    """Whether the source is longer than it was and the end of what was taken is still in its place."""
+    if state.container not in _LINE_CONTAINERS or state.compression != "none" or source.size_bytes <= state.end:
+        return False
+    if state.tail_start is None or state.tail_nonce is None:
+        return False
+    hasher = canonical.content_hasher(state.tail_nonce)
+    hasher.update(os.pread(source.file.fileno(), state.resume_at - state.tail_start, state.tail_start))
+    return hasher.hexdigest() == state.tail_digest
+
+
+def _fresh(source: Source, generation: int, growth: str) -> Snapshot:
+    head = source.file.read(_HEAD_BYTES)
+    compression = compression_of(head)
+    if compression != "none":
+        source.file.seek(0)
+        with decompressed(source.file, compression) as stream:
+            plain = read_up_to(stream, _HEAD_BYTES)[0]
+        detected = detect(source.name, plain, source.size_bytes, source.stream.format)
+    else:
+        detected = detect(source.name, head, source.size_bytes, source.stream.format)
+    source.file.seek(0)
+    if detected.container == "whole":
+        compression = "none"
+        if _WEIGHTS.search(source.name):
+            detected = replace(detected, container="hash_only")
+    return _plan(source, generation, detected, compression, growth)
+
+
+def _plan(source: Source, generation: int, detected: Detection, compression: str, growth: str) -> Snapshot:
+    return Snapshot(
+        stream=source.stream.name,
+        path=source.name,
+        source_id=source.source_id,
+        day=source.day,
+        generation=generation,
+        snapshot=0,
+        position=0,
+        start=0,
+        end=source.size_bytes,
+        container=detected.container,
+        compression=compression,
+        growth=growth,
+        supersedes=None,
+        format=detected.format,
+        format_evidence=detected.evidence,
+        size_bytes=source.size_bytes,
+        mtime_ns=source.mtime_ns,
+        is_complete=True,
+        resume_at=0,
+        resume_position=0,
+        tail_start=None,
+        tail=None,
+        object=None,
+    )
+
+
+def _snapshots(source: Source, plan: Snapshot, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
+    if plan.container == "hash_only":
+        yield _weights(source, plan, entropy)
+        return
+    if plan.container in _LINE_CONTAINERS and plan.compression == "none":
+        source.file.seek(plan.start)
+        yield from _line_snapshots(source, plan, source.file, objects, entropy)
+        return
+    if plan.object is None:
+        plan = replace(plan, object=evidence.object_name(plan.stream, plan.source_id, plan.generation, plan.snapshot))
+    evidence.put_object(objects, plan.object or "", source.file, entropy)
+    # From here on the kept object is read, not the source, which may change under us.
+    with evidence.open_object(objects, plan.object or "") as kept:
+        if plan.container == "whole":
+            yield _whole(plan, kept, entropy)
+            return
+        with decompressed(kept, plan.compression) as stream:
+            if plan.container in _LINE_CONTAINERS:
+                skip(stream, plan.start)
+                yield from _line_snapshots(source, plan, stream, objects, entropy)
+                return
+    yield from _item_snapshots(plan, objects, entropy)
+
+
+def _line_snapshots(source: Source, plan: Snapshot, stream: BinaryIO, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
+    lines = LineReader(stream, source.size_bytes - plan.start if plan.compression == "none" else None)
+    reason = "lfs_pointer" if plan.format == "lfs_pointer" else ""
+    while True:
+        raw, ends = lines.next_slice()
+        if raw is None:
+            taken = _oversize_line(plan, lines, objects, entropy)
+        else:
+            done = len(raw) if len(ends) == 0 or ends[-1] < len(raw) else int(ends[-2]) + 1 if len(ends) > 1 else 0
+            is_unfinished = len(ends) > 0 and int(ends[-1]) == len(raw)
+            resume_at, resume_position = plan.start + done, plan.position + len(ends) - is_unfinished
+            ended = replace(
+                plan,
+                end=plan.start + len(raw),
+                is_complete=lines.is_at_end and not lines.is_broken,
+                resume_at=resume_at,
+                resume_position=resume_position,
+                **_tail(source, plan, resume_at),
+            )
+            salts, nonce, tail_nonce = draw(entropy, len(ends))
+            taken = Taken(ended, Lines(raw, ends, plan.position == 0, reason), salts, nonce, tail_nonce)
+        yield taken
+        plan = _following(taken.snapshot)
+        if lines.is_at_end:
+            break
+    if lines.is_broken:
+        yield _unreadable_rest(replace(plan, position=taken.snapshot.position + taken.count), entropy)
+
+
+def _tail(source: Source, plan: Snapshot, resume_at: int) -> dict[str, object]:
+    if plan.compression != "none":
+        return {"tail_start": None, "tail": None}
+    tail_start = max(0, resume_at - _TAIL_BYTES)
+    return {"tail_start": tail_start, "tail": os.pread(source.file.fileno(), resume_at - tail_start, tail_start)}
+
+
+def _following(snapshot: Snapshot) -> Snapshot:
+    """The plan of the next snapshot of the same source."""
+    return replace(
+        snapshot,
+        snapshot=snapshot.snapshot + 1,
+        position=snapshot.resume_position,
+        start=snapshot.resume_at,
+        growth="appended",
+        supersedes=None,
+    )
+
+
+def _oversize_line(plan: Snapshot, lines: LineReader, objects: Folder, entropy: Entropy) -> Taken:
+    """A record that points at an object with this one line."""
+    name = evidence.object_name(plan.stream, plan.source_id, plan.generation, plan.snapshot)
+    with tempfile.TemporaryFile() as copy:
+        for piece in lines.next_line():
+            copy.write(piece)
+        size_bytes = copy.tell()
+        copy.seek(0)
+        evidence.put_object(objects, name, copy, entropy)  # type: ignore[arg-type]
+        salts, nonce, tail_nonce = draw(entropy, 1)
+        copy.seek(0)
+        content, _ = evidence.digest_stream(copy, nonce)  # type: ignore[arg-type]
+    end = plan.start + size_bytes
+    record = canonical.dump_canonical({"$evidence": name, "bytes": size_bytes})
+    ended = replace(plan, end=end, is_complete=lines.is_at_end, resume_at=end, resume_position=plan.position + 1, object=name)
+    return Taken(ended, Items([record], [(0, "quarantined", "oversize")], content), salts, nonce, tail_nonce)
+
+
+def _unreadable_rest(plan: Snapshot, entropy: Entropy) -> Taken:
+    """A record that says that the compressed source breaks off here; its bytes are in `evidence/`."""
+    salts, nonce, tail_nonce = draw(entropy, 1)
+    ended = replace(plan, end=plan.start, is_complete=True, resume_at=plan.start, resume_position=plan.position + 1)
+    record = canonical.dump_canonical({"$evidence": "rest"})
+    content = canonical.content_hasher(nonce).hexdigest()
+    return Taken(ended, Items([record], [(0, "quarantined", "unreadable")], content), salts, nonce, tail_nonce)
+
+
+def _weights(source: Source, plan: Snapshot, entropy: Entropy) -> Taken:
+    salts, nonce, tail_nonce = draw(entropy, 1)
+    plain, hidden = hashlib.sha256(), canonical.content_hasher(nonce)
+    while piece := source.file.read(_PIECE_BYTES):
+        plain.update(piece)
+        hidden.update(piece)
+    record = canonical.dump_canonical({"$hash_only": plain.hexdigest(), "bytes": source.size_bytes})
+    return Taken(_ended(plan, source.size_bytes, 1), Items([record], [], hidden.hexdigest()), salts, nonce, tail_nonce)
+
+
+def _whole(plan: Snapshot, kept: BinaryIO, entropy: Entropy) -> Taken:
+    salts, nonce, tail_nonce = draw(entropy, 1)
+    content, size_bytes = evidence.digest_stream(kept, nonce)
+    record = canonical.dump_canonical({"$evidence": plan.object, "bytes": size_bytes})
+    return Taken(_ended(plan, size_bytes, 1), Items([record], [], content), salts, nonce, tail_nonce)
+
+
+def _ended(plan: Snapshot, size_bytes: int, records: int) -> Snapshot:
+    return replace(plan, end=size_bytes, resume_at=size_bytes, resume_position=plan.position + records)
+
+
+def _item_snapshots(plan: Snapshot, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
+    """The container's items from `plan.position` on. Each snapshot covers the whole object and a run of its items."""
+    _, nonce, _ = draw(entropy, 0)
+    with evidence.open_object(objects, plan.object or "") as kept, decompressed(kept, plan.compression) as stream:
+        content, size_bytes = _digest_readable(stream, nonce)
+    plan = replace(plan, start=0)
+    with (
+        evidence.open_object(objects, plan.object or "") as kept,
+        decompressed(kept, plan.compression) as stream,
+        evidence.seekable(stream) as file,
+    ):
+        records: list[bytes] = []
+        exceptions: list[tuple[int, str, str]] = []
+        waiting = 0
+        for record, status, reason in iter_items(plan.container, file, plan.position):
+            if waiting >= SNAPSHOT_BYTES or len(records) >= SNAPSHOT_RECORDS:
+                ended = replace(_ended(plan, size_bytes, len(records)), is_complete=False)
+                yield _items_taken(ended, records, exceptions, content, nonce, entropy)
+                plan = replace(_following(ended), start=0)
+                records, exceptions, waiting = [], [], 0
+            if status != "ok":
+                exceptions.append((len(records), status, reason))
+            records.append(record)
+            waiting += len(record)
+    yield _items_taken(_ended(plan, size_bytes, len(records)), records, exceptions, content, nonce, entropy)
+
+
+def _items_taken(plan: Snapshot, records: list[bytes], exceptions: list[tuple[int, str, str]], content: str, nonce: bytes, entropy: Entropy) -> Taken:
+    salts, _, tail_nonce = draw(entropy, len(records))
+    return Taken(plan, Items(records, exceptions, content), salts, nonce, tail_nonce)
+
+
+def _digest_readable(stream: BinaryIO, nonce: bytes, most: int | None = None) -> tuple[str, int]:
+    """(content digest, size) of a stream up to its end, to where it breaks, or of at most so many bytes."""
+    hasher, size_bytes = canonical.content_hasher(nonce), 0
+    is_broken = False
+    while not is_broken and size_bytes != most:
+        want = _PIECE_BYTES if most is None else min(_PIECE_BYTES, most - size_bytes)
+        piece, is_broken = read_up_to(stream, want)
+        if not piece:
+            break
+        hasher.update(piece)
+        size_bytes += len(piece)
+    return hasher.hexdigest(), size_bytes

@@ -1,0 +1,141 @@
+"""Finding and reading a policy folder."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import permutations
+from pathlib import Path
+
+from audit_pipeline.errors import InputError, PolicyError
+from audit_pipeline.lake.landing import Stream
+from audit_pipeline.lake.places import Places
+from audit_pipeline.policy.documents import Document, Model, read_documents, read_text
+from audit_pipeline.policy.models import DailySealAttributes, PlacesAttributes, RunLogsAttributes
+
+RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
+DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
+DIGESTED_FOLDERS = ("assets", "expectations", "resources")
+_PROFILE_NAME = re.compile(r"[a-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy folder as read under one profile."""
+
+    root: Path
+    start: date
+    streams: tuple[Stream, ...]
+    digest: str
+    """Hex, as docs/evidence-format.md section 5 says."""
+    profile: str
+    places: Places
+
+
+def find_policy(environ: Mapping[str, str], start: Path) -> Path:
+    """The policy folder: AUDIT_POLICY, else the nearest of `start` and its parents with `assets/` and `workspace.yaml`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if named := environ.get("AUDIT_POLICY"):
+        root = Path(named).absolute()
+        if not (root / "assets").is_dir():
+            raise InputError(
+                f"AUDIT_POLICY={named}: expected a folder with assets/; `audit-pipeline init DIR` makes one"
+            )
+        return root
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / "assets").is_dir() and (folder / "workspace.yaml").is_file():
+            return folder
+    raise InputError(
+        f"{start}: no policy folder here or above; `audit-pipeline init DIR` makes one, AUDIT_POLICY names one"
+    )
+
+
+def load_policy(root: Path, environ: Mapping[str, str]) -> Policy:
+    """The policy in `root`, under the profile and home that `environ` names.
+
+    Raises:
+        PolicyError: a file of the policy is wrong; the message names the file and line.
+    """
+    run_logs = only_component(root, RUN_LOGS_TYPE, RunLogsAttributes)
+    if run_logs is None:
+        raise PolicyError(
+            f"{root / 'assets'}: no component of type {RUN_LOGS_TYPE}; `audit-pipeline init DIR` shows one"
+        )
+    if (seal := only_component(root, DAILY_SEAL_TYPE, DailySealAttributes)) and seal.start != run_logs.start:
+        raise PolicyError(
+            f"{root / 'assets'}: DailySeal starts {seal.start}, RunLogs {run_logs.start}; give both the same start"
+        )
+    profile = environ.get("AUDIT_PROFILE") or "local"
+    return Policy(
+        root=root,
+        start=run_logs.start,
+        streams=tuple(stream.stream() for stream in run_logs.streams),
+        digest=policy_digest(root),
+        profile=profile,
+        places=_load_places(root, profile, Path(environ.get("AUDIT_HOME") or root / "audit-home").absolute()),
+    )
+
+
+def policy_digest(root: Path) -> str:
+    """Digest of every file of the policy (hex), as docs/evidence-format.md section 5 says."""
+    paths = sorted(
+        p.relative_to(root).as_posix() for f in DIGESTED_FOLDERS for p in (root / f).rglob("*") if p.is_file()
+    )
+    try:
+        lines = [f"{hashlib.sha256((root / path).read_bytes()).hexdigest()} {path}\n" for path in paths]
+    except OSError as err:
+        raise PolicyError(f"{root}: a file of the policy cannot be read: {err}") from err
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def find_components(root: Path, type_name: str) -> list[Document]:
+    """The attributes of every component of a type, in order of file."""
+    files = sorted(file for name in ("defs.yaml", "defs.yml") for file in (root / "assets").rglob(name))
+    documents = [document for file in files for document in read_documents(file, read_text(file))]
+    return attributes_of(documents, type_name)
+
+
+def attributes_of(documents: Sequence[Document], type_name: str) -> list[Document]:
+    """The attributes of those documents that are components of a type."""
+    found = [document for document in documents if document.child("type").node.value == type_name]
+    for document in found:
+        if document.child("attributes").node is document.node:
+            raise PolicyError(f"{document.file}: the component {type_name} has no attributes; give it some")
+    return [document.child("attributes") for document in found]
+
+
+def only_component(root: Path, type_name: str, model: type[Model]) -> Model | None:
+    found = find_components(root, type_name)
+    if len(found) > 1:
+        # Its assets have fixed names, so a second one could not be loaded.
+        raise PolicyError(f"{found[1].file}: a second component of type {type_name}; merge it into {found[0].file}")
+    return found[0].parse(model) if found else None
+
+
+def _load_places(root: Path, profile: str, home: Path) -> Places:
+    if not _PROFILE_NAME.fullmatch(profile):
+        raise PolicyError(f"AUDIT_PROFILE={profile!r}: expected lower-case letters, digits, '_' or '-'")
+    file = root / "resources" / f"{profile}.yaml"
+    documents = read_documents(file, read_text(file))
+    if len(documents) != 1:
+        raise PolicyError(f"{file}: expected one YAML document, got {len(documents)}")
+    texts = documents[0].parse(PlacesAttributes).model_dump()
+    places = Places(**{name: _place(root, home, text) for name, text in texts.items()})
+    folders = {name: getattr(places, name) for name in texts}
+    for outer, inner in permutations(folders, 2):
+        if folders[inner].is_relative_to(folders[outer]) and (outer, inner) != ("keys", "marks"):
+            line = documents[0].child(inner).node.start_mark.line + 1
+            raise PolicyError(
+                f"{file}:{line}: {inner} lies inside {outer}; only marks may lie in keys, give it a folder of its own"
+            )
+    return places
+
+
+def _place(root: Path, home: Path, text: str) -> Path:
+    return Path(os.path.abspath(root / text.replace("{home}", str(home))))

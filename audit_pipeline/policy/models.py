@@ -1,0 +1,97 @@
+"""What the YAML of a policy may say: the models that the loader and the Dagster components share."""
+
+import re
+from datetime import date
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from audit_pipeline.lake.landing import Stream
+
+_STREAM_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,62}")  # docs/evidence-format.md section 3
+
+
+def parse_start(value: object) -> date:
+    """The first day that is audited, from its text. Pydantic alone would read a bare number as seconds since 1970."""
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError as err:
+        raise ValueError(f"{value!r}: expected a date such as 2026-01-01") from err
+
+
+Start = Annotated[date, BeforeValidator(parse_start)]
+
+
+class StreamAttributes(BaseModel):
+    """One stream as the YAML says it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Lower-case name, part of every source's identity: never rename a stream.")
+    path: str = Field(description="Glob inside the landing zone; {date} stands for YYYY-MM-DD.")
+    format: str | None = Field(default=None, description="Name of a format, when detection must be overridden.")
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        if not _STREAM_NAME.fullmatch(name):
+            raise ValueError(f"{name!r}: expected lower-case letters, digits, '_' or '-', a letter first, at most 63")
+        if name.startswith("_"):
+            raise ValueError(f"{name!r}: names that start with '_' are reserved; choose another")
+        return name
+
+    @field_validator("path")
+    @classmethod
+    def _path(cls, path: str) -> str:
+        plain = path.replace("{date}", "", 1)
+        if "{" in plain or "}" in plain:
+            raise ValueError(f"{path!r}: expected '{{date}}' at most once and no other braces")
+        if "\\" in path or {"..", ".", ""} & set(path.split("/")):
+            raise ValueError(
+                f"{path!r}: expected a path relative to the landing zone, with '/' and without '.' or '..'"
+            )
+        return path
+
+    def stream(self) -> Stream:
+        return Stream(self.name, self.path, self.format)
+
+
+class RunLogsAttributes(BaseModel):
+    """The attributes of the component RunLogs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: Start
+    streams: tuple[StreamAttributes, ...] = Field(min_length=1)
+
+    @field_validator("streams")
+    @classmethod
+    def _unique(cls, streams: tuple[StreamAttributes, ...]) -> tuple[StreamAttributes, ...]:
+        names = [stream.name for stream in streams]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the stream {name!r} is declared {names.count(name)} times; keep one")
+        return streams
+
+
+class DailySealAttributes(BaseModel):
+    """The attributes of the component DailySeal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: Start
+
+
+class PlacesAttributes(BaseModel):
+    """A profile's file: one path for each place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    landing: str
+    lake: str
+    evidence: str
+    log: str
+    keys: str
+    marks: str
+    reports: str
+    dagster: str

@@ -1,0 +1,235 @@
+"""Close what came in of a day under one entry of the log, and publish the log's new head.
+
+Order, and why a crash between any two steps is harmless: the draft decides nonce, time and membership once; the file of the
+log's next row and its commit decide the index; tiles, mark and checkpoint follow from the rows. Each step is create-only or
+gives the same bytes again, so whoever comes next finishes it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+
+from audit_pipeline import tlog
+from audit_pipeline.errors import InputError, ProofError, StorageError
+from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.lake.hashing import hash_nodes
+from audit_pipeline.lake.logbook import LOG_APP, draft_name, read_log, read_seal_file, seal_file, sealed_entries
+from audit_pipeline.lake.keys import load_signer
+from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
+from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.opened import SEALS, Lake
+from audit_pipeline.lake.projection import complete_sources
+from audit_pipeline.lake.tables import OpenTable, describe_file, put_rows
+from audit_pipeline.records import canonical
+
+_ATTEMPTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SealReport:
+    """One seal, and the log that holds it."""
+
+    day: date
+    segment: int
+    index: int
+    """Of the entry in the log, from 0."""
+    log_size: int
+    sources: int
+    records: int
+    size: int
+    """Source entries in the day tree."""
+    root: str
+    """Of the day tree."""
+    entry_hash: str
+    """Leaf hash of the seal entry in the log."""
+    checkpoint: str
+    is_new: bool
+    """False where the day was sealed already and nothing came in since."""
+
+
+def seal_day(
+    lake: Lake,
+    day: date,
+    *,
+    policy_digest: str,
+    passphrase: bytes | None,
+    today: date,
+    now: Callable[[], datetime],
+    entropy: Callable[[int], bytes],
+) -> SealReport:
+    """Seal what no earlier segment of `day` covers, append the entry and publish. A day without sources is sealed empty, once.
+
+    Raises:
+        InputError: the day has not begun, the key does not open, or the clock is behind the last seal.
+        StorageError: the log has fewer entries than were signed, as after a restore.
+        ProofError: what would be signed does not extend what was signed, or does not follow from the rows.
+    """
+    if day > today:
+        raise InputError(f"{day}: this day has not begun (today is {today} UTC); it cannot be sealed")
+    signer = load_signer(lake.places.keys, passphrase)
+    seals = [(index, seal) for index, seal in enumerate(read_log(lake.open(SEALS))) if seal.day == day]
+    segment = len(seals) + 1
+    is_new = lake.evidence.exists(draft_name(day, segment)) or _draft(lake, day, seals, policy_digest, now, entropy)
+    if is_new:
+        _append(lake, day, segment)
+    checkpoint, log_size = _publish(lake, signer)
+    mine = [(index, seal) for index, seal in enumerate(read_log(lake.open(SEALS))) if seal.day == day]
+    index, seal = mine[-1]
+    return SealReport(
+        day=day,
+        segment=seal.segment,
+        index=index,
+        log_size=log_size,
+        sources=seal.sources,
+        records=seal.records,
+        size=seal.size,
+        root=seal.root,
+        entry_hash=tlog.leaf_hash(tlog.format_seal(seal)).hex(),
+        checkpoint=checkpoint.decode(),
+        is_new=is_new,
+    )
+
+
+def _draft(
+    lake: Lake,
+    day: date,
+    seals: Sequence[tuple[int, tlog.SealEntry]],
+    policy_digest: str,
+    now: Callable[[], datetime],
+    entropy: Callable[[int], bytes],
+) -> bool:
+    """Decide the day's next segment. False where there is nothing to seal: nothing came in since the last one."""
+    covered = sealed_entries(lake, [seal for _, seal in seals])
+    rows = complete_sources(lake).read(["entry", "format"], day).to_pylist()
+    new = [row for row in rows if row["entry"] not in covered]
+    if seals and not new:
+        return False
+    entries = sorted((tlog.parse_source(row["entry"].encode()) for row in new), key=tlog.source_order)
+    time = now().astimezone(UTC).replace(microsecond=0)
+    latest = max((seal.time for seal in read_log(lake.open(SEALS))), default=time)
+    if time < latest:
+        raise InputError(f"{day}: the clock says {time.isoformat()}, the last seal was made at {latest.isoformat()}; set the clock right")
+    seal = tlog.SealEntry(
+        kind="seal",
+        lake=lake.lake_id,
+        day=day,
+        segment=len(seals) + 1,
+        previous=tlog.leaf_hash(tlog.format_seal(seals[-1][1])).hex() if seals else None,
+        sources=len({entry.source for entry in entries}),
+        records=sum(entry.records for entry in entries),
+        size=len(entries),
+        root=tlog.tree_root(tlog.hash_leaves(map(tlog.format_source, entries)), hash_nodes).hex(),
+        adapters=_adapter_names(row["format"] for row in new),
+        pseudonym_key=None,
+        policy=policy_digest,
+        time=time,
+        nonce=entropy(canonical.NONCE_BYTES).hex(),
+    )
+    lake.evidence.put_new(draft_name(day, seal.segment), tlog.format_draft(seal, entries, hash_nodes))
+    return True  # another sealer's draft of this segment stands as well as ours
+
+
+def _append(lake: Lake, day: date, segment: int) -> None:
+    """Make the draft of (day, segment) an entry of the log, unless it is one already."""
+    draft = lake.evidence.get(draft_name(day, segment)) or b""
+    seal, _ = tlog.parse_draft(draft, hash_nodes)
+    for _ in range(_ATTEMPTS):
+        seals = lake.open(SEALS)
+        if any((found.day, found.segment) == (day, segment) for found in read_log(seals)):
+            return
+        index = seals.transaction(LOG_APP)
+        if not seals.files.exists(seal_file(index)):
+            put_rows(seals, seal_file(index), _seal_row(index, seal))
+        # Whoever's entry the file holds, it is what this index will be; if it is not ours, the next turn tries again.
+        read_seal_file(seals, index)
+        seals.commit([describe_file(seals, seal_file(index))], LOG_APP, index + 1)
+    raise StorageError(f"{lake.places.lake}: the seal of {day} could not be appended in {_ATTEMPTS} attempts; run this day again")
+
+
+def _seal_row(index: int, seal: tlog.SealEntry) -> pa.Table:
+    row = {
+        "index": index,
+        "day": seal.day,
+        "kind": seal.kind,
+        "segment": seal.segment,
+        "sources": seal.sources,
+        "records": seal.records,
+        "root": seal.root,
+        "sealed_at": seal.time,
+        "entry": tlog.format_seal(seal).decode(),
+    }
+    return pa.Table.from_pylist([row], schema=SEALS.schema)
+
+
+def _publish(lake: Lake, signer: tlog.Signer) -> tuple[bytes, int]:
+    """Tiles, mark, checkpoint for the log as it stands; gives back the published checkpoint and its size."""
+    marks, log = Folder(lake.places.marks), lake.log
+    for _ in range(_ATTEMPTS):
+        seals = lake.open(SEALS)
+        leaves = tlog.hash_leaves(map(tlog.format_seal, read_log(seals)))
+        head = tlog.Checkpoint(lake.origin, len(leaves) // 32, tlog.tree_root(leaves, hash_nodes))
+        number, mark = newest_mark(marks)
+        _check_extends(lake, leaves, mark)
+        if mark is None or mark.size < head.size:
+            _check_follows_from_rows(lake, seals, mark.size if mark else 0)
+            _put_tiles(log, leaves)
+            after = tlog.Mark(lake.origin, chain_hash(marks, number), head.size, head.root.hex(), None, None)
+            if not put_mark(marks, number + 1, after):
+                continue  # another sealer signed meanwhile: look again at what is there
+        else:
+            _put_tiles(log, leaves)
+        note = tlog.sign_checkpoint(head, signer)
+        if log.get("checkpoint") != note:
+            log.replace("checkpoint", note)
+        log.put_new("vkey", lake.vkey.encode() + b"\n")
+        # Another sealer may have signed more while this one was slow: then this checkpoint took the place of a newer one.
+        newest = newest_mark(marks)[1]
+        if newest is not None and newest.size == head.size:
+            return note, head.size
+    raise StorageError(f"{log.root}: no checkpoint could be published in {_ATTEMPTS} attempts; run this day again")
+
+
+def _check_extends(lake: Lake, leaves: bytes, mark: tlog.Mark | None) -> None:
+    """Never sign a tree that does not extend what this log has signed."""
+    size = len(leaves) // 32
+    published = lake.log.get("checkpoint")
+    signed = [] if mark is None else [("mark", mark.size, mark.root)]
+    if mark is not None and mark.origin != lake.origin:
+        raise ProofError(f"{lake.places.marks}: is the mark of {mark.origin}, not of {lake.origin}; one folder of marks serves one log")
+    if published is not None:
+        checkpoint, _ = tlog.open_checkpoint(published, [tlog.parse_vkey(lake.vkey)])
+        signed.append(("checkpoint", checkpoint.size, checkpoint.root.hex()))
+    for what, signed_size, root in signed:
+        if size < signed_size:
+            raise StorageError(
+                f"{lake.places.lake}: the log has {size} entries, its {what} says {signed_size}; "
+                "the lake was restored or cut: bring back the newer `seals` table before anything is sealed"
+            )
+        found = tlog.tree_root(leaves[: 32 * signed_size], hash_nodes).hex()
+        if found != root:
+            raise ProofError(f"{lake.places.lake}: the first {signed_size} entries give root {found}, its {what} says {root}")
+
+
+def _check_follows_from_rows(lake: Lake, seals: OpenTable, first: int) -> None:
+    """Each entry not signed yet must be a draft's, and its draft's sources must be in `sources`."""
+    for seal in read_log(seals)[first:]:
+        drafted, entries = tlog.parse_draft(lake.evidence.get(draft_name(seal.day, seal.segment)) or b"", hash_nodes)
+        if drafted != seal:
+            raise ProofError(f"seal {seal.day}/{seal.segment}: is not the entry its draft says; the log was changed")
+        known = set(complete_sources(lake).read(["entry"], seal.day).column("entry").to_pylist())
+        for entry in entries:
+            if tlog.format_source(entry).decode() not in known:
+                raise ProofError(f"seal {seal.day}/{seal.segment}: source {entry.source} is in no commit of `records`; bring the newer lake back")
+
+
+def _put_tiles(log: Folder, leaves: bytes) -> None:
+    for path, hashes in tlog.tiles_for(leaves, hash_nodes=hash_nodes):
+        if not log.put_new(path, hashes) and log.get(path) != hashes:
+            raise ProofError(f"{log.path(path)}: differs from the log it is a tile of; restore it or remove it, then run again")
+
+
+def _adapter_names(formats: Iterable[str]) -> tuple[str, ...]:
+    """`name@version` of the adapters that read these formats, sorted."""
+    return tuple(sorted({f"{name}@{ADAPTERS[name].version}" for name in formats if name in ADAPTERS}))
