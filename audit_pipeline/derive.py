@@ -10,19 +10,22 @@ import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import StorageError
-from audit_pipeline.formats.adapters import SourceContext, derive_rows
+from audit_pipeline.formats.adapter import SourceContext
+from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.opened import RECORDS, Lake
 from audit_pipeline.lake.projection import committed_files
 from audit_pipeline.lake.tables import DataFile, OpenTable, Table, describe_file, write_parquet
-from audit_pipeline.records.events import EVENT_TABLES
+from audit_pipeline.records.events import EVENT_SCHEMAS
 
 _APP = "derive"
 _COMMITS_AT_ONCE = 50
 _BATCH_ROWS = 8192
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-EVENTS = {name: Table(name, "restricted", schema, ("day", "event_id", "run_id")) for name, schema in EVENT_TABLES.items()}
+EVENTS = {
+    name: Table(name, "restricted", schema, ("day", "event_id", "run_id")) for name, schema in EVENT_SCHEMAS.items()
+}
 """The event tables, by name."""
 
 
@@ -55,36 +58,38 @@ def derive_events(lake: Lake) -> dict[str, int]:
     records = lake.open(RECORDS)
     added = dict.fromkeys(EVENTS, 0)
     tables = {name: lake.open(table) for name, table in EVENTS.items()}
-    done = min(table.transaction(_APP) for table in tables.values())
-    while done < records.version:
+    while (done := min(table.transaction(_APP) for table in tables.values())) < records.version:
         last = min(records.version, done + _COMMITS_AT_ONCE)
-        files: dict[str, list[DataFile]] = {name: [] for name in tables}
-        for version, data_files in committed_files(records, done + 1, last):
-            for name, file in _derive_commit(records, version, data_files, tables).items():
-                files[name].append(file)
+        made = [
+            (version, _derive_commit(records, version, data_files, tables))
+            for version, data_files in committed_files(records, done + 1, last)
+        ]
         for name, table in tables.items():
-            if table.commit(files[name], _APP, last):
-                added[name] += sum(file.rows for file in files[name])
-        done = last
+            # A crash between two tables leaves one of them ahead: what it has is not committed again.
+            begin = table.transaction(_APP)
+            files = [by_table[name] for version, by_table in made if version > begin and name in by_table]
+            if table.commit(files, _APP, last):
+                added[name] += sum(file.rows for file in files)
     return added
 
 
-def _derive_commit(records: OpenTable, version: int, data_files: list[str], tables: dict[str, OpenTable]) -> dict[str, DataFile]:
+def _derive_commit(
+    records: OpenTable, version: int, data_files: list[str], tables: dict[str, OpenTable]
+) -> dict[str, DataFile]:
     outputs = {name: _Output(table, f"{version}.parquet") for name, table in tables.items()}
     for file in data_files:
-        for context, rows in _snapshots(records, file):
-            for name, events in derive_rows(context.format, context, rows).items():
-                if events.num_rows:
-                    outputs[name].write(events)
+        for format_name, context, rows in _snapshots(records, file):
+            for name, events in derive_rows(format_name, context, rows).items():
+                outputs[name].write(events)
     return {name: file for name, output in outputs.items() if (file := output.close()) is not None}
 
 
-def _snapshots(records: OpenTable, name: str) -> Iterator[tuple[SourceContext, list[tuple[int, bytes, str]]]]:
-    """The rows of a data file, in the order they were written, a bounded run of one snapshot at a time."""
+def _snapshots(records: OpenTable, name: str) -> Iterator[tuple[str, SourceContext, list[tuple[int, bytes, str]]]]:
+    """(format, snapshot, rows) of a data file in the order they were written, a bounded run of rows at a time."""
     contexts = {}
     for snapshot in read_batch(records, name).snapshots:
         entry = tlog.parse_source(snapshot["entry"].encode())
-        contexts[entry.source, entry.generation, entry.snapshot] = SourceContext(
+        context = SourceContext(
             stream=entry.stream,
             path=snapshot["path"],
             source_id=entry.source,
@@ -92,14 +97,14 @@ def _snapshots(records: OpenTable, name: str) -> Iterator[tuple[SourceContext, l
             snapshot=entry.snapshot,
             day=entry.day,
             mtime=_EPOCH + timedelta(microseconds=snapshot["mtime_ns"] // 1000),
-            format=snapshot["format"],
         )
+        contexts[entry.source, entry.generation, entry.snapshot] = snapshot["format"], context
     columns = ["source_id", "generation", "snapshot", "position", "record", "status"]
     try:
         with pq.ParquetFile(records.files.path(name)) as file:
             for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
                 for key, rows in _runs(batch):
-                    yield contexts[key], rows
+                    yield *contexts[key], rows
     except (OSError, pa.ArrowException, KeyError) as err:
         raise StorageError(f"{records.files.path(name)}: cannot be read; restore it from a backup") from err
 
@@ -107,7 +112,9 @@ def _snapshots(records: OpenTable, name: str) -> Iterator[tuple[SourceContext, l
 def _runs(batch: pa.RecordBatch) -> Iterator[tuple[tuple[str, int, int], list[tuple[int, bytes, str]]]]:
     key: tuple[str, int, int] | None = None
     rows: list[tuple[int, bytes, str]] = []
-    for source_id, generation, snapshot, position, record, status in zip(*(batch[name].to_pylist() for name in batch.schema.names), strict=True):
+    for source_id, generation, snapshot, position, record, status in zip(
+        *(batch[name].to_pylist() for name in batch.schema.names), strict=True
+    ):
         if key != (source_id, generation, snapshot):
             if key is not None:
                 yield key, rows

@@ -1,4 +1,4 @@
-"""Landing files into `records`, exactly once: each batch is a data file, then a commit, and any worker can finish it."""
+"""Landing files into `records`, exactly once: a batch is a data file, then a commit, and any worker can finish it."""
 
 import json
 import os
@@ -45,11 +45,13 @@ class StreamCounts:
     """Sources taken from, by format."""
 
 
-class _Overtaken(Exception):  # noqa: N818 - not an error: another worker was first
+class _Overtaken(Exception):
     """Another worker wrote the next data file: what was read for it here is dropped, and its file is adopted."""
 
 
-def ingest_day(lake: Lake, streams: Sequence[Stream], day: date, *, today: date, now: Clock, entropy: Entropy) -> dict[str, StreamCounts]:
+def ingest_day(
+    lake: Lake, streams: Sequence[Stream], day: date, *, today: date, now: Clock, entropy: Entropy
+) -> dict[str, StreamCounts]:
     """Take in the landed files of `day`: each stream's new or changed bytes. Streams without dates are taken in today.
 
     Raises:
@@ -80,9 +82,17 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
         states = newest_states(sources, stream.name, None)
         for landed in list_landing(lake.places.landing, stream):
             state = states.get(canonical.source_id(stream.name, landed.path))
-            if landed.day is not None and start <= landed.day <= today and (state is None or not is_unchanged(landed, state)):
+            if (
+                landed.day is not None
+                and start <= landed.day <= today
+                and (state is None or not is_unchanged(landed, state))
+            ):
                 waiting.add(landed.day)
-    sealed = set(lake.open(SEALS).read(["day"]).column("day").to_pylist()) if table_exists(SEALS, lake.places.lake) else set()
+    sealed = (
+        set(lake.open(SEALS).read(["day"]).column("day").to_pylist())
+        if table_exists(SEALS, lake.places.lake)
+        else set()
+    )
     first = max(sealed, default=min(waiting, default=today))
     return sorted(waiting | {first + timedelta(days=n) for n in range((today - first).days + 1)})
 
@@ -186,7 +196,15 @@ class _Worker:
             if state is not None and is_unchanged(landed, state):
                 continue
             try:
-                for taken in take(self._lake.places.landing, self._lake.evidence, self._stream, landed, self._day, state, self._entropy):
+                for taken in take(
+                    self._lake.places.landing,
+                    self._lake.evidence,
+                    self._stream,
+                    landed,
+                    self._day,
+                    state,
+                    self._entropy,
+                ):
                     if batch and (size_bytes + taken.size_bytes > SNAPSHOT_BYTES or len(batch) >= _BATCH_SOURCES):
                         yield batch
                         batch, size_bytes = [], 0
@@ -218,7 +236,9 @@ class _Worker:
                 break
             self._records.commit([file], self._app, number, {ENTRIES_KEY: json.dumps(batch.entry_texts())})
         else:
-            raise StorageError(f"{self._records.path}: {name} could not be committed in {_COMMIT_ATTEMPTS} attempts; run again")
+            raise StorageError(
+                f"{self._records.path}: {name} could not be committed in {_COMMIT_ATTEMPTS} attempts; run again"
+            )
         for snapshot in batch.snapshots:
             for key in ("quarantined", "partial_tails"):
                 self._totals[key] += snapshot[key]

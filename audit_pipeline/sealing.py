@@ -1,8 +1,8 @@
 """Close what came in of a day under one entry of the log, and publish the log's new head.
 
-Order, and why a crash between any two steps is harmless: the draft decides nonce, time and membership once; the file of the
-log's next row and its commit decide the index; tiles, mark and checkpoint follow from the rows. Each step is create-only or
-gives the same bytes again, so whoever comes next finishes it.
+Order, and why a crash between any two steps is harmless: the draft decides nonce, time and membership once; the file of
+the log's next row and its commit decide the index; tiles, mark and checkpoint follow from the rows. Each step is
+create-only or gives the same bytes again, so whoever comes next finishes it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +15,8 @@ from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.lake.hashing import hash_nodes
-from audit_pipeline.lake.logbook import LOG_APP, draft_name, read_log, read_seal_file, seal_file, sealed_entries
 from audit_pipeline.lake.keys import load_signer
+from audit_pipeline.lake.logbook import LOG_APP, draft_name, read_log, read_seal_file, seal_file, sealed_entries
 from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import SEALS, Lake
@@ -59,7 +59,7 @@ def seal_day(
     now: Callable[[], datetime],
     entropy: Callable[[int], bytes],
 ) -> SealReport:
-    """Seal what no earlier segment of `day` covers, append the entry and publish. A day without sources is sealed empty, once.
+    """Seal what no earlier segment of `day` covers, append the entry and publish. An empty day is sealed once.
 
     Raises:
         InputError: the day has not begun, the key does not open, or the clock is behind the last seal.
@@ -110,7 +110,9 @@ def _draft(
     time = now().astimezone(UTC).replace(microsecond=0)
     latest = max((seal.time for seal in read_log(lake.open(SEALS))), default=time)
     if time < latest:
-        raise InputError(f"{day}: the clock says {time.isoformat()}, the last seal was made at {latest.isoformat()}; set the clock right")
+        raise InputError(
+            f"{day}: the clock says {time.isoformat()}, the last seal is of {latest.isoformat()}; set the clock right"
+        )
     seal = tlog.SealEntry(
         kind="seal",
         lake=lake.lake_id,
@@ -145,7 +147,9 @@ def _append(lake: Lake, day: date, segment: int) -> None:
         # Whoever's entry the file holds, it is what this index will be; if it is not ours, the next turn tries again.
         read_seal_file(seals, index)
         seals.commit([describe_file(seals, seal_file(index))], LOG_APP, index + 1)
-    raise StorageError(f"{lake.places.lake}: the seal of {day} could not be appended in {_ATTEMPTS} attempts; run this day again")
+    raise StorageError(
+        f"{lake.places.lake}: the seal of {day} could not be appended in {_ATTEMPTS} attempts; run this day again"
+    )
 
 
 def _seal_row(index: int, seal: tlog.SealEntry) -> pa.Table:
@@ -184,7 +188,7 @@ def _publish(lake: Lake, signer: tlog.Signer) -> tuple[bytes, int]:
         if log.get("checkpoint") != note:
             log.replace("checkpoint", note)
         log.put_new("vkey", lake.vkey.encode() + b"\n")
-        # Another sealer may have signed more while this one was slow: then this checkpoint took the place of a newer one.
+        # Another sealer may have signed more meanwhile: then this checkpoint took the place of a newer one.
         newest = newest_mark(marks)[1]
         if newest is not None and newest.size == head.size:
             return note, head.size
@@ -197,7 +201,9 @@ def _check_extends(lake: Lake, leaves: bytes, mark: tlog.Mark | None) -> None:
     published = lake.log.get("checkpoint")
     signed = [] if mark is None else [("mark", mark.size, mark.root)]
     if mark is not None and mark.origin != lake.origin:
-        raise ProofError(f"{lake.places.marks}: is the mark of {mark.origin}, not of {lake.origin}; one folder of marks serves one log")
+        raise ProofError(
+            f"{lake.places.marks}: the marks of {mark.origin}, not of {lake.origin}; give each log its own folder"
+        )
     if published is not None:
         checkpoint, _ = tlog.open_checkpoint(published, [tlog.parse_vkey(lake.vkey)])
         signed.append(("checkpoint", checkpoint.size, checkpoint.root.hex()))
@@ -209,7 +215,9 @@ def _check_extends(lake: Lake, leaves: bytes, mark: tlog.Mark | None) -> None:
             )
         found = tlog.tree_root(leaves[: 32 * signed_size], hash_nodes).hex()
         if found != root:
-            raise ProofError(f"{lake.places.lake}: the first {signed_size} entries give root {found}, its {what} says {root}")
+            raise ProofError(
+                f"{lake.places.lake}: the first {signed_size} entries give root {found}, its {what} says {root}"
+            )
 
 
 def _check_follows_from_rows(lake: Lake, seals: OpenTable, first: int) -> None:
@@ -221,13 +229,18 @@ def _check_follows_from_rows(lake: Lake, seals: OpenTable, first: int) -> None:
         known = set(complete_sources(lake).read(["entry"], seal.day).column("entry").to_pylist())
         for entry in entries:
             if tlog.format_source(entry).decode() not in known:
-                raise ProofError(f"seal {seal.day}/{seal.segment}: source {entry.source} is in no commit of `records`; bring the newer lake back")
+                raise ProofError(
+                    f"seal {seal.day}/{seal.segment}: source {entry.source} is in no commit of `records`; "
+                    "bring back the newer lake"
+                )
 
 
 def _put_tiles(log: Folder, leaves: bytes) -> None:
     for path, hashes in tlog.tiles_for(leaves, hash_nodes=hash_nodes):
         if not log.put_new(path, hashes) and log.get(path) != hashes:
-            raise ProofError(f"{log.path(path)}: differs from the log it is a tile of; restore it or remove it, then run again")
+            raise ProofError(
+                f"{log.path(path)}: differs from the log it is a tile of; restore it or remove it, then run again"
+            )
 
 
 def _adapter_names(formats: Iterable[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Re-derive the evidence from what is stored, and say what holds.
 
-Needs no Dagster and no private key. Every check adds problems; none stops the others unless it leaves them nothing to check.
-What a verification can show is its set of levels; without problems it says no more than these.
+Needs no Dagster and no private key. Every check adds problems; none stops the others unless it leaves them nothing to
+check. What a verification can show is its set of levels; without problems it says no more than these.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from audit_pipeline.errors import AuditError, StorageError
 from audit_pipeline.lake import evidence
 from audit_pipeline.lake.compression import decompressed
 from audit_pipeline.lake.hashing import hash_nodes
-from audit_pipeline.lake.logbook import LOG_APP, draft_name, read_log
+from audit_pipeline.lake.logbook import draft_name, read_log
 from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, Lake
@@ -54,14 +54,19 @@ class Verification:
     unsealed_records: int
 
 
-def verify(lake: Lake, *, first: date | None = None, last: date | None = None, vkeys: Sequence[str] = ()) -> Verification:
+def verify(
+    lake: Lake, *, first: date | None = None, last: date | None = None, vkeys: Sequence[str] = ()
+) -> Verification:
     """Check the log whole, and the rows of the days `first` to `last`, or of all days.
 
     `vkeys` are the keys you trust; without them the key beside the lake is used, which shows less.
     """
     for table in EVIDENCE_TABLES:
         if not table_exists(table, lake.places.lake):
-            missing = _problem(table.name, f"{table.uri(lake.places.lake)}: there is no such table; nothing was run here, or it was removed")
+            missing = _problem(
+                table.name,
+                f"{table.uri(lake.places.lake)}: there is no such table; nothing was run here, or it was removed",
+            )
             return Verification((), (), (missing,), 0, 0, 0, 0, 0)
     check = _Check(lake, first, last, vkeys)
     check.run()
@@ -91,7 +96,9 @@ class _Check:
         self._guard("records", self._check_objects)
 
     def summary(self) -> Verification:
-        unsealed = [entry for name, entry in self._committed.items() if name not in self._sealed and self._wanted(entry.day)]
+        unsealed = [
+            entry for name, entry in self._committed.items() if name not in self._sealed and self._wanted(entry.day)
+        ]
         if unsealed:
             self._notes.append(f"{len(unsealed)} snapshots came in since the last seal: not yet protected")
         return Verification(
@@ -122,16 +129,22 @@ class _Check:
         self._check_seal_columns(seals)
         published = self._lake.log.get("checkpoint")
         if published is None:
-            raise StorageError(f"{self._lake.log.path('checkpoint')}: missing; run the day again, or restore it from a backup")
+            raise StorageError(
+                f"{self._lake.log.path('checkpoint')}: missing; run the day again, or restore it from a backup"
+            )
         trusted = list(self._vkeys) or [self._lake.vkey]
         checkpoint, _ = tlog.open_checkpoint(published, [tlog.parse_vkey(vkey) for vkey in trusted])
         self._check_head("checkpoint", leaves, checkpoint.origin, checkpoint.size, checkpoint.root.hex())
         self._signed = min(checkpoint.size, len(self._seals))
         if len(self._seals) > self._signed:
-            self._notes.append(f"{len(self._seals) - self._signed} entries of the log are not signed yet: run the day again")
+            self._notes.append(
+                f"{len(self._seals) - self._signed} entries of the log are not signed yet: run the day again"
+            )
         for path, hashes in tlog.tiles_for(leaves[: 32 * self._signed], hash_nodes=hash_nodes):
             if self._lake.log.get(path) != hashes:
-                self._problems.append(_problem("log", f"{self._lake.log.path(path)}: missing, or differs from the entries"))
+                self._problems.append(
+                    _problem("log", f"{self._lake.log.path(path)}: missing, or differs from the entries")
+                )
         self._levels.append("self-consistent")
         number, mark = newest_mark(Folder(self._lake.places.marks))
         if mark is None:
@@ -139,18 +152,28 @@ class _Check:
         else:
             self._check_head(f"mark {number}", leaves, mark.origin, mark.size, mark.root)
             if mark.size > checkpoint.size:
-                self._problems.append(_problem("log", f"checkpoint: size {checkpoint.size}, but mark {number} says {mark.size} was signed"))
+                self._problems.append(
+                    _problem(
+                        "log", f"checkpoint: size {checkpoint.size}, but mark {number} says {mark.size} was signed"
+                    )
+                )
             self._levels.append("extends-own-mark")
         if self._vkeys:
             self._levels.append("signed")
         else:
-            self._notes.append("checked with the key stored beside the lake: who holds it can rewrite everything; give --trust")
+            self._notes.append(
+                "checked with the key stored beside the lake: who holds it can rewrite everything; give --trust"
+            )
 
     def _check_head(self, what: str, leaves: bytes, origin: str, size: int, root: str) -> None:
         if origin != self._lake.origin:
             self._problems.append(_problem("log", f"{what}: of {origin}, not of {self._lake.origin}"))
         elif size > len(leaves) // 32:
-            self._problems.append(_problem("seals", f"{what} covers {size} entries, {len(leaves) // 32} are there: the log was cut or restored"))
+            self._problems.append(
+                _problem(
+                    "seals", f"{what} covers {size} entries, {len(leaves) // 32} are there: the log was cut or restored"
+                )
+            )
         elif (found := tlog.tree_root(leaves[: 32 * size], hash_nodes).hex()) != root:
             self._problems.append(_problem("seals", f"{what} says root {root}, the first {size} entries give {found}"))
 
@@ -158,8 +181,12 @@ class _Check:
         rows = sorted(seals.read(SEALS.schema.names).to_pylist(), key=lambda row: row["index"])
         for row, seal in zip(rows, self._seals, strict=True):
             said = (seal.day, seal.kind, seal.segment, seal.sources, seal.records, seal.root, seal.time)
-            if said != tuple(row[name] for name in ("day", "kind", "segment", "sources", "records", "root", "sealed_at")):
-                self._problems.append(_problem("seals", f"row {row['index']}: its columns do not say what its entry says", day=seal.day))
+            if said != tuple(
+                row[name] for name in ("day", "kind", "segment", "sources", "records", "root", "sealed_at")
+            ):
+                self._problems.append(
+                    _problem("seals", f"row {row['index']}: its columns do not say what its entry says", day=seal.day)
+                )
 
     def _read_commits(self) -> None:
         """The source entries that the commits of `records` made, each once."""
@@ -169,7 +196,9 @@ class _Check:
                 entry = tlog.parse_source(text.encode())
                 name = _name(entry)
                 if entry.lake != self._lake.lake_id or name in self._committed:
-                    self._problems.append(_of_entry("records", entry, f"commit {version}: of another lake, or committed twice"))
+                    self._problems.append(
+                        _of_entry("records", entry, f"commit {version}: of another lake, or committed twice")
+                    )
                 self._committed[name] = entry
 
     def _check_seals(self) -> None:
@@ -180,7 +209,11 @@ class _Check:
             last[seal.day] = seal
             expected = (before.segment + 1, tlog.leaf_hash(tlog.format_seal(before)).hex()) if before else (1, None)
             if (seal.segment, seal.previous) != expected or seal.lake != self._lake.lake_id:
-                self._problems.append(_problem("seals", f"segment {seal.segment}: does not follow on segment {expected[0] - 1}", day=seal.day))
+                self._problems.append(
+                    _problem(
+                        "seals", f"segment {seal.segment}: does not follow on segment {expected[0] - 1}", day=seal.day
+                    )
+                )
             self._guard("seals", lambda seal=seal: self._check_draft(seal))  # type: ignore[misc]
         self._days = sum(self._wanted(day) for day in last)
 
@@ -191,13 +224,21 @@ class _Check:
             raise StorageError(f"{self._lake.evidence.path(name)}: missing; restore it from a backup")
         drafted, entries = tlog.parse_draft(draft, hash_nodes)
         if drafted != seal:
-            self._problems.append(_problem("seals", f"segment {seal.segment}: its draft is of another seal", day=seal.day))
+            self._problems.append(
+                _problem("seals", f"segment {seal.segment}: its draft is of another seal", day=seal.day)
+            )
         for entry in entries:
             if _name(entry) in self._sealed:
                 self._problems.append(_of_entry("seals", entry, "sealed twice"))
             self._sealed.add(_name(entry))
             if self._committed.get(_name(entry)) != entry:
-                self._problems.append(_of_entry("records", entry, "sealed, but no commit of `records` says the same: the rows were removed or replaced"))
+                self._problems.append(
+                    _of_entry(
+                        "records",
+                        entry,
+                        "sealed, but no commit of `records` says the same: the rows were removed or replaced",
+                    )
+                )
 
     def _check_projection(self) -> None:
         """`sources` is what the data files' footers and the commits give."""
@@ -210,7 +251,9 @@ class _Check:
         for name in found.keys() | expected.keys():
             if found.get(name) != expected.get(name):
                 day = str((found.get(name) or expected[name])["day"])
-                self._problems.append(Problem("sources", day, name[0], "-", "the row is not what the commit and the data file say"))
+                self._problems.append(
+                    Problem("sources", day, name[0], "-", "the row is not what the commit and the data file say")
+                )
 
     def _check_rows(self) -> None:
         """Every row hashes into its snapshot's root; no row is outside a snapshot, none is missing."""
@@ -233,7 +276,9 @@ class _Check:
                 positions = rows.in_order()[0]
                 day = ", ".join(sorted(map(str, rows.days)))
                 where = f"{positions[0]}-{positions[-1]}"
-                self._problems.append(Problem("records", day, name[0], where, f"{rows.count} rows outside any commit of ours"))
+                self._problems.append(
+                    Problem("records", day, name[0], where, f"{rows.count} rows outside any commit of ours")
+                )
             elif self._wanted(entry.day):
                 self._check_snapshot(entry, rows)
         for name in sorted(missing):
@@ -266,7 +311,9 @@ class _Check:
         elif canonical.exceptions_digest(exceptions) != entry.exceptions:
             self._problems.append(_of_entry("records", entry, "a status or reason was changed"))
         elif tlog.tree_root(leaves, hash_nodes).hex() != entry.root:
-            self._problems.append(_of_entry("records", entry, "a record or a salt was changed: the rows do not give the sealed root"))
+            self._problems.append(
+                _of_entry("records", entry, "a record or a salt was changed: the rows do not give the sealed root")
+            )
 
     def _check_objects(self) -> None:
         """Each kept source still has the bytes that were taken in."""
@@ -282,8 +329,7 @@ class _Check:
 
 def _check_object(objects: Folder, name: str, entry: tlog.SourceEntry, nonce: bytes) -> None:
     hasher, left = canonical.content_hasher(nonce), entry.end - entry.start
-    # A line too long for a row has an object of its own; other objects hold the source from its start.
-    own_line = name == evidence.object_name(entry.stream, entry.source, entry.generation, entry.snapshot) and entry.start > 0
+    own_line = evidence.is_line_object(name)
     compression = "none" if own_line else entry.compression
     with evidence.open_object(objects, name) as kept, decompressed(kept, compression) as stream:
         skip(stream, 0 if own_line else entry.start)
@@ -309,8 +355,14 @@ def _entry_texts(actions: Iterable[dict[str, object]]) -> Iterator[str]:
 def _position_fault(found: list[int], expected: range) -> str:
     lost = sorted(set(expected) - set(found))
     extra = sorted(set(found) - set(expected))
-    twice = sorted({position for position in found if found.count(position) > 1}) if len(found) != len(set(found)) else []
-    parts = [f"{what} {', '.join(map(str, which[:5]))}" for what, which in (("missing", lost), ("not sealed", extra), ("twice", twice)) if which]
+    twice = (
+        sorted({position for position in found if found.count(position) > 1}) if len(found) != len(set(found)) else []
+    )
+    parts = [
+        f"{what} {', '.join(map(str, which[:5]))}"
+        for what, which in (("missing", lost), ("not sealed", extra), ("twice", twice))
+        if which
+    ]
     return f"expected {len(expected)} rows, found {len(found)}: position {'; position '.join(parts)}"
 
 

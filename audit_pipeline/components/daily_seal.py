@@ -64,7 +64,7 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
         spec = specs.table_spec(SEAL_ASSET, specs.EVIDENCE, self.start, text, ["records", "sources"])
 
         @dg.multi_asset(specs=[self.get_asset_spec(spec)], name=SEAL_ASSET, pool="audit_seal")
-        def seal(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        def seal(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
             policy, lake = open_policy(root)
             (day,) = partition_days(context)
             report = seal_day(

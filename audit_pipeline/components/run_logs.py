@@ -83,7 +83,7 @@ class RunLogs(dg.Component, dg.Model, dg.Resolvable):
 
     def _evidence(self, root: Path, streams: Sequence[Stream]) -> dg.AssetsDefinition:
         @dg.multi_asset(specs=self._specs(EVIDENCE_TABLES, specs.EVIDENCE), name="ingest_day")
-        def ingest(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        def ingest(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
             policy, lake = open_policy(root)
             require_streams(policy, streams)
             (day,) = partition_days(context)
@@ -97,7 +97,7 @@ class RunLogs(dg.Component, dg.Model, dg.Resolvable):
 
     def _events(self, root: Path) -> dg.AssetsDefinition:
         @dg.multi_asset(specs=self._specs(EVENT_TABLES, specs.EVENTS, ["records"]), name="derive_events")
-        def derive(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        def derive(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
             _, lake = open_policy(root)
             added = derive_events(lake)
             context.log.info(f"rows added: {added}")

@@ -1,7 +1,7 @@
 """A batch: whole snapshots hashed and written as one data file, whose footer says what the commit will say.
 
-The file is the intent (docs/evidence-format.md section 4): nonces, salts and roots are decided when it is created, and a
-worker that finds it commits it as it is.
+The file is the intent (docs/evidence-format.md section 4): nonces, salts and roots are decided when it is created, and
+a worker that finds it commits it as it is.
 """
 
 import json
@@ -28,6 +28,10 @@ FOOTER_KEY = b"audit.batch"
 FOOTER_VERSION = 1
 _PIECE_BYTES = 4 << 20  # hashed and encoded at once
 _ROW_GROUP_BYTES = 16 << 20  # small enough to prune by, large enough to scan
+
+_REPEATED = pa.dictionary(pa.int32(), pa.string())
+_WRITTEN = pa.schema([f.with_type(_REPEATED) if pa.types.is_string(f.type) else f for f in RECORDS.schema])
+"""The schema of `records` with its texts as dictionaries: the files are the same, and are written faster."""
 
 Exception_ = tuple[int, str, str]
 """(offset within the snapshot, status, reason) of a record that is not ok."""
@@ -67,9 +71,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Whole lines as they lie in the source. `ends[i]` is the offset of line i's newline, or the size for an unfinished one."""
+    """Whole lines as they lie in the source. `ends[i]`: offset of line i's newline, or the size if it has none."""
 
-    raw: bytes
+    raw: bytes | memoryview
     ends: npt.NDArray[np.int64]
     is_first: bool
     reason: str
@@ -122,10 +126,12 @@ def batch_file(stream: str, day: str, number: int) -> str:
     return f"{stream}/{day}/{number}.parquet"
 
 
-def write_batch(open_: OpenTable, name: str, lake_id: str, stream: str, day: str, number: int, taken: Sequence[Taken], now: datetime) -> NewObject:
+def write_batch(
+    open_: OpenTable, name: str, lake_id: str, stream: str, day: str, number: int, taken: Sequence[Taken], now: datetime
+) -> NewObject:
     """Hash and encode a batch into a data file that has no name yet; `publish` gives it the name."""
     new = open_.files.create(name)
-    writer = write_parquet(new.file, RECORDS.schema, RECORDS.indexed)
+    writer = write_parquet(new.file, _WRITTEN, RECORDS.indexed)
     try:
         waiting: list[pa.RecordBatch] = []
         described = []
@@ -163,14 +169,22 @@ def read_batch(open_: OpenTable, name: str) -> Batch:
         text = (pq.read_metadata(path).metadata or {})[FOOTER_KEY]
         footer = json.loads(text)
         if footer["version"] != FOOTER_VERSION:
-            raise StorageError(f"{path}: batch footer of version {footer['version']}; this program reads version {FOOTER_VERSION}")
+            raise StorageError(
+                f"{path}: batch footer of version {footer['version']}; this program reads version {FOOTER_VERSION}"
+            )
         return Batch(footer["stream"], footer["day"], footer["batch"], footer["time"], tuple(footer["snapshots"]))
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as err:
         raise StorageError(f"{path}: no batch footer of ours; restore the file from a backup") from err
 
 
 def _dump(batch: Batch) -> str:
-    footer = {"version": FOOTER_VERSION, "stream": batch.stream, "day": batch.day, "batch": batch.number, "time": batch.time}
+    footer = {
+        "version": FOOTER_VERSION,
+        "stream": batch.stream,
+        "day": batch.day,
+        "batch": batch.number,
+        "time": batch.time,
+    }
     return canonical.dump_canonical({**footer, "snapshots": list(batch.snapshots)}).decode()
 
 
@@ -190,14 +204,16 @@ def _line_parts(lines: Lines, snapshot: Snapshot) -> Iterator[tuple[pa.Array, li
     ends, begin, first = lines.ends, 0, 0
     while first < len(ends):
         last = max(first + 1, int(np.searchsorted(ends, begin + _PIECE_BYTES)))
-        piece = lines.raw[begin : int(ends[last - 1]) + 1]
+        piece = bytes(lines.raw[begin : int(ends[last - 1]) + 1])
         lengths = np.diff(ends[first:last], prepend=begin - 1) - 1
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        records = hashing.binary_values(piece.translate(None, b"\n"), offsets)
+        records = hashing.binary_values(piece.replace(b"\n", b""), offsets)
         if lines.reason:
             exceptions = [(at, "quarantined", lines.reason) for at in range(last - first)]
         else:
-            exceptions = line_exceptions(piece, last - first, snapshot.container, is_first=lines.is_first and first == 0)
+            exceptions = line_exceptions(
+                piece, last - first, snapshot.container, is_first=lines.is_first and first == 0
+            )
         if last == len(ends) and len(lines.raw) == ends[-1]:
             exceptions = _as_partial_tail(exceptions, last - first - 1)
         yield records, exceptions
@@ -219,29 +235,34 @@ def _item_parts(items: Items) -> Iterator[tuple[pa.Array, list[Exception_]]]:
         while last < len(items.records) and (last == first or size + len(items.records[last]) <= _PIECE_BYTES):
             size += len(items.records[last])
             last += 1
-        yield pa.array(items.records[first:last], pa.binary()), [(at - first, *odd[at]) for at in range(first, last) if at in odd]
+        yield (
+            pa.array(items.records[first:last], pa.binary()),
+            [(at - first, *odd[at]) for at in range(first, last) if at in odd],
+        )
         first = last
 
 
-def _record_batch(snapshot: Snapshot, done: int, records: pa.Array, salts: bytes, exceptions: list[Exception_]) -> pa.RecordBatch:
+def _record_batch(
+    snapshot: Snapshot, done: int, records: pa.Array, salts: bytes, exceptions: list[Exception_]
+) -> pa.RecordBatch:
     count = len(records)
-    status = np.full(count, "ok", object)
-    reason = np.full(count, "", object)
-    for at, its_status, its_reason in exceptions:
-        status[at], reason[at] = its_status, its_reason
     first = snapshot.position + done
-    columns = {
-        "day": _repeat(snapshot.day, pa.date32(), count),
-        "source_id": _repeat(snapshot.source_id, pa.string(), count),
-        "generation": _repeat(snapshot.generation, pa.int64(), count),
-        "snapshot": _repeat(snapshot.snapshot, pa.int64(), count),
-        "position": pa.array(np.arange(first, first + count, dtype=np.int64)),
-        "record": records,
-        "salt": hashing.fixed_width(salts, canonical.SALT_BYTES),
-        "status": pa.array(status, pa.string()) if exceptions else _repeat("ok", pa.string(), count),
-        "reason": pa.array(reason, pa.string()) if exceptions else _repeat("", pa.string(), count),
-    }
-    return pa.RecordBatch.from_arrays(list(columns.values()), schema=RECORDS.schema)
+    states = sorted({(status, reason) for _, status, reason in exceptions} - {("ok", "")})
+    codes = np.zeros(count, np.int32)
+    for at, status, reason in exceptions:
+        codes[at] = states.index((status, reason)) + 1
+    columns = [
+        _repeat(snapshot.day, pa.date32(), count),
+        pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), [snapshot.source_id]),
+        _repeat(snapshot.generation, pa.int64(), count),
+        _repeat(snapshot.snapshot, pa.int64(), count),
+        pa.array(np.arange(first, first + count, dtype=np.int64)),
+        records,
+        hashing.fixed_width(salts, canonical.SALT_BYTES),
+        pa.DictionaryArray.from_arrays(codes, ["ok", *(status for status, _ in states)]),
+        pa.DictionaryArray.from_arrays(codes, ["", *(reason for _, reason in states)]),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_WRITTEN)
 
 
 def _repeat(value: Any, of: pa.DataType, count: int) -> pa.Array:

@@ -23,7 +23,7 @@ def decompressed(file: BinaryIO, compression: str) -> Iterator[BinaryIO]:
         yield file
         return
     pieces = _gunzip(file) if compression == "gzip" else _unzstd(file)
-    yield cast(BinaryIO, io.BufferedReader(_Pieces(pieces), _READ_BYTES))
+    yield cast(BinaryIO, _Pieces(pieces))
 
 
 class _Pieces(io.RawIOBase):

@@ -1,4 +1,7 @@
-"""Whole sources kept beside their records: zstd objects that start with 32 random bytes (docs/evidence-format.md section 4)."""
+"""Whole sources kept beside their records: zstd objects with 32 random bytes in front.
+
+docs/evidence-format.md section 4.
+"""
 
 import struct
 import tempfile
@@ -21,6 +24,15 @@ _COPY_BYTES = 1 << 20
 
 def object_name(stream: str, source_id: str, generation: int, snapshot: int) -> str:
     return f"{stream}/{source_id}/{generation}-{snapshot}.zst"
+
+
+def line_object_name(stream: str, source_id: str, generation: int, snapshot: int) -> str:
+    """Of an object that holds one line too long for a row, and nothing else of its source."""
+    return f"{stream}/{source_id}/{generation}-{snapshot}.line.zst"
+
+
+def is_line_object(name: str) -> bool:
+    return name.endswith(".line.zst")
 
 
 def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[[int], bytes]) -> None:

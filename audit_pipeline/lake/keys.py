@@ -8,8 +8,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit_pipeline.errors import InputError, StorageError
 from audit_pipeline import tlog
+from audit_pipeline.errors import InputError, StorageError
 
 KEY_FILE = "key.pem"
 VKEY_FILE = "vkey"
@@ -27,9 +27,13 @@ def make_keys(folder: Path, prefix: str, entropy: Callable[[int], bytes], passph
         InputError: `folder` has a key already, or `prefix` is no schemeless URL prefix.
     """
     if not _PREFIX.fullmatch(prefix) or len(prefix) > _MAX_PREFIX:
-        raise InputError(f"origin prefix {prefix!r}: expected a host and path without a scheme, such as example.com/audit")
+        raise InputError(
+            f"origin prefix {prefix!r}: expected a host and path without a scheme, such as example.com/audit"
+        )
     if (folder / KEY_FILE).exists():
-        raise InputError(f"{folder / KEY_FILE}: there is a key already, and a log cannot change its key; use another home")
+        raise InputError(
+            f"{folder / KEY_FILE}: there is a key already, and a log cannot change its key; use another home"
+        )
     origin = f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}"
     private = Ed25519PrivateKey.from_private_bytes(entropy(32))
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
@@ -67,7 +71,9 @@ def load_signer(folder: Path, passphrase: bytes | None) -> tlog.Signer:
     try:
         pem = path.read_bytes()
     except OSError as err:
-        raise InputError(f"{path}: cannot be read ({err.strerror}); restore it from your backup, never make a new one") from err
+        raise InputError(
+            f"{path}: cannot be read ({err.strerror}); restore it from your backup, never make a new one"
+        ) from err
     try:
         private = serialization.load_pem_private_key(pem, passphrase or None)
     except (ValueError, TypeError) as err:

@@ -16,7 +16,7 @@ _DATE = r"(?P<date>\d{4}-\d{2}-\d{2})"
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A declared kind of run log. `path` is a glob below the landing zone, with `{date}` where a day has its own folder."""
+    """A declared kind of run log. `path` is a glob below the landing zone, with `{date}` where it names the day."""
 
     name: str
     path: str

@@ -33,7 +33,9 @@ def read_log(seals: OpenTable) -> list[tlog.SealEntry]:
     rows = sorted(seals.read(["index", "entry"]).to_pylist(), key=lambda row: row["index"])
     committed = seals.transaction(LOG_APP)
     if len(rows) < committed:
-        raise StorageError(f"{seals.path}: {committed} entries were committed, {len(rows)} are there; bring the newer table back")
+        raise StorageError(
+            f"{seals.path}: {committed} entries were committed, {len(rows)} are there; bring the newer table back"
+        )
     if [row["index"] for row in rows] != list(range(committed)):
         raise ProofError(f"{seals.path}: expected the entries 0 to {committed - 1}, once each; the log was changed")
     return [tlog.parse_seal(row["entry"].encode()) for row in rows]
@@ -53,13 +55,17 @@ def read_seal_file(seals: OpenTable, index: int) -> tlog.SealEntry:
 
 def sealed_entries(lake: Lake, seals: Iterable[tlog.SealEntry]) -> set[str]:
     """The texts of all source entries under these seals, from their drafts."""
-    covered = set()
+    covered: set[str] = set()
     for seal in seals:
         draft = lake.evidence.get(draft_name(seal.day, seal.segment))
         if draft is None:
-            raise StorageError(f"{lake.evidence.path(draft_name(seal.day, seal.segment))}: missing; restore it from a backup")
+            raise StorageError(
+                f"{lake.evidence.path(draft_name(seal.day, seal.segment))}: missing; restore it from a backup"
+            )
         drafted, entries = tlog.parse_draft(draft, hash_nodes)
         if drafted != seal:
-            raise ProofError(f"seal {seal.day}/{seal.segment}: its draft says otherwise; restore the draft from a backup")
+            raise ProofError(
+                f"seal {seal.day}/{seal.segment}: its draft says otherwise; restore the draft from a backup"
+            )
         covered.update(tlog.format_source(entry).decode() for entry in entries)
     return covered

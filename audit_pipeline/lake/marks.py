@@ -15,7 +15,9 @@ def newest_mark(marks: Folder) -> tuple[int, tlog.Mark | None]:
     """
     numbers = sorted(int(name) for name in marks.names() if name.isdigit())
     if numbers != list(range(1, len(numbers) + 1)):
-        raise ProofError(f"{marks.root}: the marks {numbers[:5]}… are not 1, 2, 3, …; restore the folder of marks from its backup")
+        raise ProofError(
+            f"{marks.root}: the marks {numbers[:5]}… are not 1, 2, 3, …; restore the folder of marks from its backup"
+        )
     before, mark = None, None
     for number in numbers:
         text = marks.get(str(number)) or b""

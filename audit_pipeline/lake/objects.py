@@ -29,7 +29,7 @@ class NewObject:
         self.file: BinaryIO = os.fdopen(descriptor, "w+b", buffering=0)
 
     def publish(self) -> bool:
-        """Give the object its name. False when that name is taken already: the other object stands, this one is gone."""
+        """Give the object its name. False when that name is taken already: then the other object stands."""
         descriptor = self.file.fileno()
         os.fsync(descriptor)
         try:
@@ -95,7 +95,7 @@ class Folder:
             return new.publish()
 
     def replace(self, name: str, content: bytes) -> None:
-        """Put the object in place of the one that may be there; readers see the old bytes or the new ones, never a mix."""
+        """Put the object in place of the one that may be there; readers see the old bytes or the new ones."""
         path = self.path(name)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:

@@ -1,7 +1,7 @@
 """The table `sources`: one row per snapshot, copied from the commits of `records` and the footers of their files.
 
-The commits are the truth; this table is what a run reads instead of them. Each commit of `records` gives one file here, of the
-same bytes whoever writes it, so two workers that complete the projection at once leave nothing behind.
+The commits are the truth; this table is what a run reads instead of them. Each commit of `records` gives one file here,
+of the same bytes whoever writes it, so two workers that complete the projection at once leave nothing behind.
 """
 
 from dataclasses import dataclass
@@ -80,13 +80,18 @@ def committed_files(records: OpenTable, first: int, last: int) -> list[tuple[int
 def expected_rows(records: OpenTable, last: int) -> list[dict[str, Any]]:
     """The rows that `sources` must have once it covers the commits of `records` up to `last`."""
     names = [name for _, files in committed_files(records, 1, last) for name in files]
-    return _source_rows(records, names).to_pylist()
+    rows: list[dict[str, Any]] = _source_rows(records, names).to_pylist()
+    return rows
 
 
 def newest_states(sources: OpenTable, stream: str, day: date | None) -> dict[str, SourceState]:
     """The newest snapshot of each source of a stream, by source_id; of one day, or all."""
     columns = [name for name in SourceState.__dataclass_fields__ if name != "parts"]
-    rows = [row for row in sources.read(["stream", "entry", "nonce", *columns], day).to_pylist() if row.pop("stream") == stream]
+    rows = [
+        row
+        for row in sources.read(["stream", "entry", "nonce", *columns], day).to_pylist()
+        if row.pop("stream") == stream
+    ]
     rows.sort(key=lambda row: (row["source_id"], row["generation"], row["snapshot"]))
     newest: dict[str, SourceState] = {}
     for row in rows:
@@ -106,7 +111,9 @@ def _source_rows(records: OpenTable, data_files: list[str]) -> pa.Table:
     try:
         return pa.Table.from_pylist(rows, schema=SOURCES.schema)
     except (pa.ArrowException, TypeError, KeyError) as err:
-        raise StorageError(f"{records.path}: a batch footer in {data_files} is damaged; restore the file from a backup") from err
+        raise StorageError(
+            f"{records.path}: a batch footer in {data_files} is damaged; restore the file from a backup"
+        ) from err
 
 
 def _source_row(snapshot: dict[str, Any], name: str, ingested_at: datetime) -> dict[str, Any]:

@@ -121,6 +121,4 @@ def _exceptions(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:
     return [(row["position"], row["status"], row["reason"]) for row in odd.to_pylist()]
 
 
-_SALT_LENGTHS = pa.scalar(
-    {"min": SALT_BYTES, "max": SALT_BYTES}, pa.struct([("min", pa.int32()), ("max", pa.int32())])
-)
+_SALT_LENGTHS = pa.scalar({"min": SALT_BYTES, "max": SALT_BYTES}, pa.struct([("min", pa.int32()), ("max", pa.int32())]))

@@ -25,20 +25,20 @@ class LineReader:
     def is_at_end(self) -> bool:
         return self._has_ended and not self._buffer
 
-    def next_slice(self) -> tuple[bytes | None, npt.NDArray[np.int64]]:
-        """(bytes, offset of each line's end); the last line may lack its newline. None where one line alone is too long."""
+    def next_slice(self) -> tuple[memoryview | None, npt.NDArray[np.int64]]:
+        """(bytes, offset of each line's end); the last line may lack its newline. None: one line alone is too long."""
         self._fill()
         ends = _line_ends(self._buffer, SNAPSHOT_RECORDS)
         if self._has_ended and len(ends) < SNAPSHOT_RECORDS:
             if self._buffer and not self._buffer.endswith(b"\n"):
                 ends = np.append(ends, len(self._buffer))
             raw, self._buffer = self._buffer, b""
-            return raw, ends
+            return memoryview(raw), ends
         if len(ends) == 0:
             return None, ends
         cut = int(ends[-1]) + 1
-        raw, self._buffer = self._buffer[:cut], self._buffer[cut:]
-        return raw, ends
+        raw, self._buffer = self._buffer, self._buffer[cut:]
+        return memoryview(raw)[:cut], ends
 
     def next_line(self) -> Iterator[bytes]:
         """One line and its newline, in pieces, however long it is."""
@@ -57,7 +57,7 @@ class LineReader:
         if self._left is not None:
             want = min(want, self._left)
         piece, self.is_broken = read_up_to(self._stream, want)
-        self._buffer += piece
+        self._buffer = self._buffer + piece if self._buffer else piece
         if self._left is not None:
             self._left -= len(piece)
         self._has_ended = self.is_broken or len(piece) < want or self._left == 0
@@ -65,17 +65,18 @@ class LineReader:
 
 def read_up_to(stream: BinaryIO, count: int) -> tuple[bytes, bool]:
     """(at most `count` bytes, whether the stream broke there)."""
-    pieces, left = [], count
+    pieces: list[bytes] = []
+    left = count
     while left:
         try:
-            piece = stream.read(min(left, _PIECE_BYTES))
+            piece = stream.read(left)
         except OSError:
             return b"".join(pieces), True
         if not piece:
             break
         pieces.append(piece)
         left -= len(piece)
-    return b"".join(pieces), False
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), False
 
 
 def _line_ends(buffer: bytes, most: int) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.objects import Folder, sync_file
@@ -71,15 +71,19 @@ class OpenTable:
         """Last committed version of an application's transactions; 0 when there is none."""
         return self._delta.transaction_version(app) or 0
 
-    def commit(self, files: Sequence[DataFile], app: str, version: int, metadata: Mapping[str, str] | None = None) -> bool:
+    def commit(
+        self, files: Sequence[DataFile], app: str, version: int, metadata: Mapping[str, str] | None = None
+    ) -> bool:
         """Add `files` and record the transaction, in one atomic commit.
 
-        False when another writer moved the same transaction first, or when our own answer was lost. The newest version is
-        loaded either way: look at `transaction` before another attempt.
+        False when another writer moved the same transaction first, or when our own answer was lost. The newest version
+        is loaded either way: look at `transaction` before another attempt.
         """
         if self.transaction(app) >= version:
             return False  # delta-rs compares with this version only; a transaction that is in it would land twice
-        adds = [AddAction(f.name, f.size_bytes, {}, 0, True, _statistics(f)) for f in files]
+        adds: list[AddAction | RemoveAction] = [
+            AddAction(f.name, f.size_bytes, {}, 0, True, _statistics(f)) for f in files
+        ]
         try:
             self._delta.create_write_transaction(
                 adds,
@@ -109,21 +113,38 @@ class OpenTable:
         return sorted(pa.table(self._delta.get_add_actions(flatten=True)).column("path").to_pylist())
 
     def read(self, columns: Sequence[str], day: date | None = None) -> pa.Table:
-        """Rows of this version, of one day or all, in no promised order, with the columns' types as declared."""
-        predicate = None if day is None else f"day = DATE '{day.isoformat()}'"
+        """Rows of this version, of one day or all, in no promised order, with the columns' types as declared.
+
+        Read file by file with pyarrow, whose errors have names: delta-rs raises a bare Exception on a damaged file.
+        """
         wanted = pa.schema([self.table.schema.field(name) for name in columns])
-        try:
-            rows = pa.table(self._delta.scan(columns=list(columns), predicate=predicate).read_all())
-        except (DeltaError, pa.ArrowException, OSError) as err:
-            raise StorageError(f"{self.path}: cannot be read: {_one_line(err)}") from err
-        return rows.cast(wanted)
+        filters = None if day is None else [("day", "=", day)]
+        parts = []
+        for name in self._files_of(day):
+            try:
+                rows = pq.read_table(self.files.path(name), columns=list(columns), filters=filters, partitioning=None)
+                parts.append(rows.cast(wanted))
+            except (pa.ArrowException, OSError, KeyError) as err:
+                raise StorageError(f"{self.files.path(name)}: cannot be read: {_one_line(err)}") from err
+        return pa.concat_tables(parts) if parts else wanted.empty_table()
+
+    def _files_of(self, day: date | None) -> list[str]:
+        """Names of the data files that may have rows of `day`, by the statistics in the log."""
+        adds = pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
+        return [
+            add["path"]
+            for add in sorted(adds, key=lambda add: str(add["path"]))
+            if day is None or add.get("min.day") is None or add["min.day"] <= day <= add["max.day"]
+        ]
 
     def commits(self, first: int, last: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """(version, actions) of the commits first..last, from the log's JSON."""
         for version in range(first, last + 1):
             text = self.files.get(f"_delta_log/{version:020}.json")
             if text is None:
-                raise StorageError(f"{self.path}: commit {version} is missing from _delta_log; restore it from a backup")
+                raise StorageError(
+                    f"{self.path}: commit {version} is missing from _delta_log; restore it from a backup"
+                )
             try:
                 yield version, [json.loads(line) for line in text.split(b"\n") if line]
             except ValueError as err:
@@ -139,7 +160,9 @@ def table_exists(table: Table, lake: Path) -> bool:
     return DeltaTable.is_deltatable(str(table.uri(lake)))
 
 
-def write_parquet(file: BinaryIO, schema: pa.Schema, indexed: Sequence[str], metadata: Mapping[str, str] | None = None) -> pq.ParquetWriter:
+def write_parquet(
+    file: BinaryIO, schema: pa.Schema, indexed: Sequence[str], metadata: Mapping[str, str] | None = None
+) -> pq.ParquetWriter:
     """A Parquet writer as our tables want it: zstd, statistics on indexed columns only, since a minimum is content."""
     writer = pq.ParquetWriter(
         pa.PythonFile(file, "w"),
@@ -211,7 +234,6 @@ def _open(table: Table, path: Path) -> DeltaTable:
 
 
 def _create(table: Table, path: Path) -> DeltaTable:
-    Folder(path.parent)  # the table's own folder is made by delta-rs
     path.mkdir(parents=True, exist_ok=True)
     delta = DeltaTable.create(
         str(path),

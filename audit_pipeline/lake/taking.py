@@ -47,7 +47,15 @@ class Source:
     mtime_ns: int
 
 
-def take(landing: Path, evidence_folder: Folder, stream: Stream, landed: Landed, day: date, state: SourceState | None, entropy: Entropy) -> Iterator[Taken]:
+def take(
+    landing: Path,
+    evidence_folder: Folder,
+    stream: Stream,
+    landed: Landed,
+    day: date,
+    state: SourceState | None,
+    entropy: Entropy,
+) -> Iterator[Taken]:
     """The snapshots that bring a source from `state` to its present end; none where nothing changed.
 
     Raises:
@@ -66,7 +74,9 @@ def take(landing: Path, evidence_folder: Folder, stream: Stream, landed: Landed,
     except FileNotFoundError:
         return  # gone since it was listed; what was taken of it before is still here
     except OSError as err:
-        raise InputError(f"{path}: cannot be read ({err.strerror or err}); give this user read access and run again") from err
+        raise InputError(
+            f"{path}: cannot be read ({err.strerror or err}); give this user read access and run again"
+        ) from err
 
 
 def is_unchanged(landed: Landed, state: SourceState) -> bool:
@@ -89,7 +99,12 @@ def _first_snapshot(source: Source, state: SourceState | None) -> Snapshot | Non
             plan = _plan(source, state.generation, detected, state.compression, "appended")
         supersedes = (state.snapshot, state.resume_position) if state.has_partial_tail and state.is_complete else None
         return replace(
-            plan, snapshot=state.snapshot + 1, position=state.resume_position, start=state.resume_at, supersedes=supersedes, object=state.object
+            plan,
+            snapshot=state.snapshot + 1,
+            position=state.resume_position,
+            start=state.resume_at,
+            supersedes=supersedes,
+            object=state.object,
         )
     return _fresh(source, state.generation + 1, "rewritten")
 
@@ -190,40 +205,49 @@ def _snapshots(source: Source, plan: Snapshot, objects: Folder, entropy: Entropy
     yield from _item_snapshots(plan, objects, entropy)
 
 
-def _line_snapshots(source: Source, plan: Snapshot, stream: BinaryIO, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
+def _line_snapshots(
+    source: Source, plan: Snapshot, stream: BinaryIO, objects: Folder, entropy: Entropy
+) -> Iterator[Taken]:
     lines = LineReader(stream, source.size_bytes - plan.start if plan.compression == "none" else None)
-    reason = "lfs_pointer" if plan.format == "lfs_pointer" else ""
     while True:
         raw, ends = lines.next_slice()
         if raw is None:
             taken = _oversize_line(plan, lines, objects, entropy)
         else:
-            done = len(raw) if len(ends) == 0 or ends[-1] < len(raw) else int(ends[-2]) + 1 if len(ends) > 1 else 0
-            is_unfinished = len(ends) > 0 and int(ends[-1]) == len(raw)
-            resume_at, resume_position = plan.start + done, plan.position + len(ends) - is_unfinished
-            ended = replace(
-                plan,
-                end=plan.start + len(raw),
-                is_complete=lines.is_at_end and not lines.is_broken,
-                resume_at=resume_at,
-                resume_position=resume_position,
-                **_tail(source, plan, resume_at),
-            )
-            salts, nonce, tail_nonce = draw(entropy, len(ends))
-            taken = Taken(ended, Lines(raw, ends, plan.position == 0, reason), salts, nonce, tail_nonce)
+            taken = _lines_taken(source, plan, Lines(raw, ends, plan.position == 0, _reason(plan)), lines, entropy)
         yield taken
-        plan = _following(taken.snapshot)
+        plan = replace(_following(taken.snapshot), object=plan.object)
         if lines.is_at_end:
             break
     if lines.is_broken:
         yield _unreadable_rest(replace(plan, position=taken.snapshot.position + taken.count), entropy)
 
 
-def _tail(source: Source, plan: Snapshot, resume_at: int) -> dict[str, object]:
-    if plan.compression != "none":
-        return {"tail_start": None, "tail": None}
-    tail_start = max(0, resume_at - _TAIL_BYTES)
-    return {"tail_start": tail_start, "tail": os.pread(source.file.fileno(), resume_at - tail_start, tail_start)}
+def _lines_taken(source: Source, plan: Snapshot, rows: Lines, lines: LineReader, entropy: Entropy) -> Taken:
+    ends, size_bytes = rows.ends, len(rows.raw)
+    is_unfinished = len(ends) > 0 and int(ends[-1]) == size_bytes
+    whole = ends[:-1] if is_unfinished else ends
+    resume_at = plan.start + (int(whole[-1]) + 1 if len(whole) else 0)
+    tail_start = tail = None
+    if plan.compression == "none":
+        tail_start = max(0, resume_at - _TAIL_BYTES)
+        tail = os.pread(source.file.fileno(), resume_at - tail_start, tail_start)
+    ended = replace(
+        plan,
+        end=plan.start + size_bytes,
+        is_complete=lines.is_at_end and not lines.is_broken,
+        resume_at=resume_at,
+        resume_position=plan.position + len(whole),
+        tail_start=tail_start,
+        tail=tail,
+    )
+    salts, nonce, tail_nonce = draw(entropy, len(ends))
+    return Taken(ended, rows, salts, nonce, tail_nonce)
+
+
+def _reason(plan: Snapshot) -> str:
+    """Why no line of this source is what it should be."""
+    return "lfs_pointer" if plan.format == "lfs_pointer" else ""
 
 
 def _following(snapshot: Snapshot) -> Snapshot:
@@ -240,19 +264,21 @@ def _following(snapshot: Snapshot) -> Snapshot:
 
 def _oversize_line(plan: Snapshot, lines: LineReader, objects: Folder, entropy: Entropy) -> Taken:
     """A record that points at an object with this one line."""
-    name = evidence.object_name(plan.stream, plan.source_id, plan.generation, plan.snapshot)
+    name = evidence.line_object_name(plan.stream, plan.source_id, plan.generation, plan.snapshot)
     with tempfile.TemporaryFile() as copy:
         for piece in lines.next_line():
             copy.write(piece)
         size_bytes = copy.tell()
         copy.seek(0)
-        evidence.put_object(objects, name, copy, entropy)  # type: ignore[arg-type]
+        evidence.put_object(objects, name, copy, entropy)
         salts, nonce, tail_nonce = draw(entropy, 1)
         copy.seek(0)
-        content, _ = evidence.digest_stream(copy, nonce)  # type: ignore[arg-type]
+        content, _ = evidence.digest_stream(copy, nonce)
     end = plan.start + size_bytes
     record = canonical.dump_canonical({"$evidence": name, "bytes": size_bytes})
-    ended = replace(plan, end=end, is_complete=lines.is_at_end, resume_at=end, resume_position=plan.position + 1, object=name)
+    ended = replace(
+        plan, end=end, is_complete=lines.is_at_end, resume_at=end, resume_position=plan.position + 1, object=name
+    )
     return Taken(ended, Items([record], [(0, "quarantined", "oversize")], content), salts, nonce, tail_nonce)
 
 
@@ -313,7 +339,14 @@ def _item_snapshots(plan: Snapshot, objects: Folder, entropy: Entropy) -> Iterat
     yield _items_taken(_ended(plan, size_bytes, len(records)), records, exceptions, content, nonce, entropy)
 
 
-def _items_taken(plan: Snapshot, records: list[bytes], exceptions: list[tuple[int, str, str]], content: str, nonce: bytes, entropy: Entropy) -> Taken:
+def _items_taken(
+    plan: Snapshot,
+    records: list[bytes],
+    exceptions: list[tuple[int, str, str]],
+    content: str,
+    nonce: bytes,
+    entropy: Entropy,
+) -> Taken:
     salts, _, tail_nonce = draw(entropy, len(records))
     return Taken(plan, Items(records, exceptions, content), salts, nonce, tail_nonce)
 

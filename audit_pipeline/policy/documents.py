@@ -62,11 +62,12 @@ def read_documents(file: Path, text: str) -> list[Document]:
 def _refuse_repeated_keys(document: Document) -> None:
     node = document.node
     if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value]
+        seen = set()
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
+            if key.value in seen:
                 # YAML readers keep the last one and say nothing: a stream could vanish.
                 raise PolicyError(f"{document.file}:{key.start_mark.line + 1}: {key.value!r} is given twice; keep one")
+            seen.add(key.value)
     children = [v for _, v in node.value] if isinstance(node, yaml.MappingNode) else node.value
     for child in children if isinstance(node, yaml.CollectionNode) else ():
         _refuse_repeated_keys(dataclasses.replace(document, node=child))

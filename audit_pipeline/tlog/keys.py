@@ -25,7 +25,7 @@ KEY_ID_BYTES = 4
 MAX_NAME_BYTES = 255  # C2SP tlog-cosignature writes the length of a cosigner's name in one byte
 
 _FIELD_PRIME = 2**255 - 19
-_Y_OF_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_Y_OF_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 # The y coordinates of Edwards25519's eight points of small order: 1, 8, 4 and 2, two points each but for 1 and -1.
 _SMALL_ORDER_Y = {1, _Y_OF_ORDER_8, _FIELD_PRIME - _Y_OF_ORDER_8, 0, _FIELD_PRIME - 1}
 

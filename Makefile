@@ -1,0 +1,54 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else; the first call makes .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Without .pyc files every import of Dagster takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+export DAGSTER_DISABLE_TELEMETRY := yes
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: install demo test test-slow test-all lint format docs bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# A day of sample logs of several tools, through Dagster, sealed, verified, and a tampered copy found out.
+demo: $(STAMP)
+	rm -rf audit-demo
+	$(BIN)/audit-pipeline demo --home audit-demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+# Everything, and a test skipped for a missing program is a failure.
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --no-skips-for-programs
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Pages that are made from the code; a test fails while they are out of date.
+docs: $(STAMP)
+	$(BIN)/python docs/make_pages.py
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) audit-demo bench-home .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

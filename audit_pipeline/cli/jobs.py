@@ -1,0 +1,72 @@
+"""The daily job, run in this process on a Dagster instance that the UI shows as well."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from audit_pipeline.components.daily_audit import JOB
+from audit_pipeline.definitions import build_definitions
+
+INSTANCE_YAML = """\
+# Written once; yours to change. Runs that the UI starts wait for each other: they work on the same tables.
+telemetry:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 1
+"""
+# A failure is told in one line here; its whole story is in the run, which the UI shows.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class DayRun:
+    """One run of the daily job."""
+
+    day: date
+    run_id: str
+    failures: tuple[str, ...]
+    """What failed, one line a step or check; empty where all went well."""
+
+
+def prepare_instance(folder: Path) -> None:
+    """Make `folder` a Dagster home, with our settings unless it has some."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (settings := folder / "dagster.yaml").exists():
+        settings.write_text(INSTANCE_YAML)
+
+
+def run_days(root: Path, instance_folder: Path, days: list[date]) -> Iterator[DayRun]:
+    """Run the daily job of the policy in `root` for each day, in order. A day that fails does not stop the next one."""
+    prepare_instance(instance_folder)
+    job = _load_job(root)
+    with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
+        for day in days:
+            finished = job.execute_in_process(
+                partition_key=day.isoformat(), instance=instance, run_config=_QUIET, raise_on_error=False
+            )
+            yield DayRun(day, finished.run_id, tuple(_failures(finished)))
+
+
+def _load_job(root: Path) -> dg.JobDefinition:
+    with warnings.catch_warnings():
+        # Dagster warns of its own use of its beta classes when it loads YAML.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return build_definitions(root).resolve_job_def(JOB)
+
+
+def _failures(finished: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in finished.get_step_failure_events():
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        yield f"{event.step_key}: {' '.join(error.message.split()) if error else 'failed'}"
+    for check in finished.get_asset_check_evaluations():
+        if not check.passed:
+            yield f"check {check.check_name} on {check.asset_key.to_user_string()}: does not hold"
+    if not finished.success and not finished.get_step_failure_events():
+        yield "the run failed"

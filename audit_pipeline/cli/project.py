@@ -1,0 +1,70 @@
+"""Commands that make or change a project: init, add-stream, keygen."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit_pipeline.cli.here import passphrase, policy_here
+
+if TYPE_CHECKING:
+    from audit_pipeline.lake.places import Places
+
+DEFAULT_PREFIX = "rlhf-audit.local"  # only a name: nothing is looked up; the lake id behind it makes the origin unique
+ORIGIN_PREFIX = click.option(
+    "--origin-prefix",
+    metavar="P",
+    default=DEFAULT_PREFIX,
+    show_default=True,
+    help="First part of the log's public name, such as example.com/audit.",
+)
+ABOUT_THE_KEY = """\
+Keep copies of the folder {keys} in a safe place, away from the lake.
+- If the key or its passphrase is lost, this log can take no further day. What is sealed can still be verified, with the
+  vkey; new days need a new home with a new key and another origin.
+- Whoever has the key can sign a forged log. The vkey is public: give it to those who will verify.\
+"""
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@ORIGIN_PREFIX
+def init(directory: Path, origin_prefix: str) -> None:
+    """Make a project in DIR: the policy, a workspace.yaml, and the keys."""
+    from audit_pipeline.policy import init_project, load_policy
+
+    init_project(directory)
+    click.echo(f"Policy: {directory}/assets, {directory}/resources, {directory}/expectations")
+    policy = load_policy(directory.absolute(), os.environ)
+    _make_keys(policy.places, origin_prefix)
+    click.echo(
+        f"Next: put logs under {policy.places.landing}/runs/<YYYY-MM-DD>/, then `cd {directory}; audit-pipeline run`"
+    )
+
+
+@click.command("add-stream")
+@click.argument("name")
+@click.argument("path")
+def add_stream(name: str, path: str) -> None:
+    """Declare the stream NAME, whose logs land at PATH: a glob inside the landing zone, with {date} for the day."""
+    from audit_pipeline import policy
+
+    file = policy.add_stream(policy_here().root, name, path)
+    click.echo(f"{file}: stream {name} at {path}")
+
+
+@click.command()
+@ORIGIN_PREFIX
+def keygen(origin_prefix: str) -> None:
+    """Make the key that signs the log, once for a home. A passphrase is taken from AUDIT_KEY_PASSPHRASE."""
+    _make_keys(policy_here().places, origin_prefix)
+
+
+def _make_keys(places: "Places", prefix: str) -> None:
+    from audit_pipeline.lake.keys import make_keys
+
+    vkey = make_keys(places.keys, prefix, os.urandom, passphrase())
+    click.echo(f"Key: {places.keys}/key.pem ({'with a' if passphrase() else 'no'} passphrase)")
+    click.echo(f"vkey: {vkey}")
+    click.echo(ABOUT_THE_KEY.format(keys=places.keys))

@@ -1,0 +1,135 @@
+"""Commands that run the pipeline: run, ui, demo."""
+
+import os
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit_pipeline.cli.here import DAY, policy_here, utc_now
+from audit_pipeline.cli.printing import print_table
+
+if TYPE_CHECKING:
+    from audit_pipeline.cli.jobs import DayRun
+    from audit_pipeline.lake.landing import Stream
+    from audit_pipeline.policy import Policy
+
+_HEAD_BYTES = 256 << 10  # what a format is detected from
+
+
+@click.command()
+@click.option("--date", "first", type=DAY, metavar="D", help="This day alone, or the first of several with --to.")
+@click.option("--to", "last", type=DAY, metavar="D", help="The last day.")
+@click.option("--dry-run", is_flag=True, help="Only list the files, with their formats and sizes.")
+def run(first: datetime | None, last: datetime | None, dry_run: bool) -> None:
+    """Take in, seal and verify days; without --date all that have something to do, up to today (UTC)."""
+    from audit_pipeline.cli.jobs import run_days
+    from audit_pipeline.ingest import days_to_run
+    from audit_pipeline.lake.opened import open_lake
+
+    policy = policy_here()
+    asked = _asked(policy, first.date() if first else None, last.date() if last else None)
+    if dry_run:
+        _list_landed(policy, asked)
+        return
+    lake = open_lake(policy.places)  # says at once that a key is missing
+    days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date())
+    failed = 0
+    for done in _with_progress(run_days(policy.root, policy.places.dagster, days), len(days)):
+        failed += bool(done.failures)
+        click.echo(f"{done.day}  {'FAILED' if done.failures else 'done'}  run {done.run_id}")
+        for failure in done.failures:
+            click.echo(f"  {failure}", err=True)
+    click.echo(f"{len(days) - failed} of {len(days)} days done; lake {policy.places.lake}, log {policy.places.log}")
+    if failed:
+        click.echo("audit-pipeline: days failed; `audit-pipeline ui` shows their runs", err=True)
+        click.get_current_context().exit(1)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+def ui(port: int) -> None:
+    """Open Dagster's UI on this policy, at http://127.0.0.1:PORT, until Ctrl-C."""
+    from audit_pipeline.cli.jobs import prepare_instance
+
+    policy = policy_here()
+    prepare_instance(policy.places.dagster)
+    arguments, environ = ui_command(policy, port)
+    os.chdir(policy.root)
+    os.execve(arguments[0], arguments, {**os.environ, **environ})  # noqa: S606 - our own interpreter
+
+
+def ui_command(policy: "Policy", port: int) -> tuple[list[str], dict[str, str]]:
+    """The command behind `ui`, and what it needs in the environment."""
+    workspace = str(policy.root / "workspace.yaml")
+    command = ["-m", "dagster", "dev", "--workspace", workspace, "--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, *command], {"DAGSTER_HOME": str(policy.places.dagster), "AUDIT_POLICY": str(policy.root)}
+
+
+@click.command()
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), default=Path("audit-demo"), show_default=True)
+@click.option(
+    "--records", type=click.IntRange(100), default=2000, show_default=True, help="About how many sample records."
+)
+def demo(home: Path, records: int) -> None:
+    """Sample logs of several tools through the daily job, verified, then tampered with in a copy to see it found."""
+    from audit_pipeline.demo import run_demo
+
+    run_demo(home.absolute(), records, utc_now().date(), click.echo)
+
+
+def _asked(policy: "Policy", first: date | None, last: date | None) -> list[date]:
+    """The days that were asked for, in order; empty where none were."""
+    from audit_pipeline.errors import InputError
+
+    if first is None:
+        if last is not None:
+            raise click.UsageError("--to needs --date")
+        return []
+    last, today = last or first, utc_now().date()
+    if not policy.start <= first <= last <= today:
+        raise InputError(
+            f"{first} to {last}: expected days in order, from {policy.start} (start) to {today} (today, UTC)"
+        )
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def _list_landed(policy: "Policy", days: list[date]) -> None:
+    """Print the landed files of these days, or of all days where none are given. Nothing is written."""
+    from audit_pipeline.lake.landing import list_landing
+
+    landing = policy.places.landing
+    rows = []
+    for stream in policy.streams:
+        for landed in list_landing(landing, stream):
+            if not days or landed.day is None or landed.day in days:
+                format_name = _format(landing / stream.fixed_folder / landed.path, landed.path, stream)
+                rows.append((landed.day, stream.name, landed.path, landed.size, format_name))
+    print_table(("day", "stream", "path", "bytes", "format"), rows)
+
+
+def _format(path: Path, name: str, stream: "Stream") -> str:
+    from audit_pipeline.formats.detect import compression_of, detect
+    from audit_pipeline.lake.compression import decompressed
+    from audit_pipeline.lake.slices import read_up_to
+
+    with path.open("rb") as file:
+        compression = compression_of(file.read(_HEAD_BYTES))
+        file.seek(0)
+        with decompressed(file, compression) as content:
+            head = read_up_to(content, _HEAD_BYTES)[0]
+    return detect(name, head, path.stat().st_size, stream.format).format
+
+
+def _with_progress(done: Iterator["DayRun"], total: int) -> Iterator["DayRun"]:
+    """The same runs, behind a bar on a terminal."""
+    if not sys.stderr.isatty():
+        yield from done
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(done, "days", total=total, console=Console(stderr=True))

@@ -1,0 +1,70 @@
+"""What `status` says, read from the tables as they are. It checks nothing: that is what `verify` is for."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from audit_pipeline.lake.query import connect, list_tables
+from audit_pipeline.policy import Policy
+
+_STREAMS = """
+    SELECT stream,
+        count(DISTINCT source_id) AS sources, count(*) AS snapshots, sum(records)::BIGINT AS records,
+        sum(quarantined)::BIGINT AS quarantined, sum(partial_tails)::BIGINT AS partial_tails,
+        max(day) AS last_day, max(ingested_at) AS last_ingested_at
+    FROM sources GROUP BY stream ORDER BY stream
+"""
+# A source's newest row has its size on landing; its earlier rows are the same file when it was shorter.
+_INPUT_BYTES = """
+    SELECT coalesce(sum(bytes), 0)::BIGINT FROM
+        (SELECT arg_max(size_bytes, (generation, snapshot)) AS bytes FROM sources GROUP BY source_id)
+"""
+_SEALS = """
+    SELECT count(*) AS log_size, count(DISTINCT day) AS days, max(day) AS last_day,
+        max(sealed_at) AS last_sealed_at, coalesce(sum(records), 0)::BIGINT AS records
+    FROM seals WHERE kind = 'seal'
+"""
+
+
+def read_state(policy: Policy) -> dict[str, Any]:
+    """The parts `ingest`, `seals`, `privacy`, `quality`, `controls` (null where the policy has none) and `places`."""
+    lake = policy.places.lake
+    tables = {table.name for table in list_tables(lake)}
+    with connect(lake) as database:
+        streams = _rows(database, _STREAMS) if "sources" in tables else []
+        input_bytes = _rows(database, _INPUT_BYTES)[0].popitem()[1] if "sources" in tables else 0
+        seals = _rows(database, _SEALS)[0] if "seals" in tables else {"log_size": 0, "days": 0, "records": 0}
+    lake_bytes = _size_bytes(lake) + _size_bytes(policy.places.evidence)
+    records = sum(stream["records"] for stream in streams)
+    return {
+        "ingest": {
+            "records": records,
+            "input_bytes": input_bytes,
+            "lake_bytes": lake_bytes,
+            "lake_bytes_per_input_byte": lake_bytes / input_bytes if input_bytes else None,
+            "streams": {stream.pop("stream"): stream for stream in streams},
+        },
+        "seals": {**seals, "unsealed_records": records - seals["records"]},
+        "privacy": None,
+        "quality": None,
+        "controls": None,
+        "places": {
+            "policy": policy.root,
+            "policy_digest": policy.digest,
+            "profile": policy.profile,
+            **{name: getattr(policy.places, name) for name in policy.places.__dataclass_fields__},
+        },
+    }
+
+
+def _rows(database: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    found = database.execute(sql)
+    columns = [column[0] for column in found.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+
+
+def _size_bytes(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
+    return sum(os.lstat(os.path.join(here, name)).st_size for here, _, names in os.walk(folder) for name in names)

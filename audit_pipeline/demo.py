@@ -1,0 +1,124 @@
+"""A day in the life of the pipeline, three times over: sample logs, the daily job, a check, and a tampered copy."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit_pipeline.cli.jobs import run_days
+from audit_pipeline.errors import InputError, ProofError
+from audit_pipeline.lake.keys import make_keys
+from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake, open_lake
+from audit_pipeline.policy import init_project, load_policy
+from audit_pipeline.samples import write_sample_logs
+from audit_pipeline.verify import verify
+
+MARKER = ".audit-demo"
+DAYS = 3
+SEED = 20260101
+_ORIGIN_PREFIX = "demo.invalid/audit"
+_TRIES = 500  # flips to try until the file still opens, so that only evidence can tell
+
+Say = Callable[[str], None]
+
+
+def run_demo(home: Path, records: int, today: date, say: Say) -> None:
+    """Run the demo in `home`, a folder of its own that an earlier demo may have left.
+
+    Raises:
+        InputError: `home` holds something else.
+        ProofError: the lake does not verify, or the tampered copy does.
+    """
+    _prepare_home(home)
+    policy = load_policy(home, {})
+    days = [today - timedelta(days=n) for n in range(DAYS, 0, -1)]
+    files = write_sample_logs(policy.places.landing, days, records, SEED)
+    say(f"1. {files} sample files of several tools, {days[0]} to {days[-1]}, some broken: {policy.places.landing}")
+    vkey = make_keys(policy.places.keys, _ORIGIN_PREFIX, os.urandom, None)
+    say(f"2. A signing key for this demo; its public half: {vkey}")
+    for done in run_days(home, policy.places.dagster, days):
+        if done.failures:
+            raise ProofError(f"{done.day}: run {done.run_id} failed: {'; '.join(done.failures)}")
+        say(f"3. {done.day}: taken in, sealed, verified, typed view derived (run {done.run_id})")
+    lake = open_lake(policy.places)
+    found = verify(lake, vkeys=[vkey])
+    if found.problems:
+        raise ProofError(f"the demo's own lake does not verify: {found.problems[0].message}")
+    say(f"4. Verified: {found.records} records of {found.days} days; shown: {', '.join(found.levels)}")
+    _show_tampering(lake, home / "tampered", vkey, say)
+    say(_WHERE_TO_LOOK.format(home=home))
+
+
+def _prepare_home(home: Path) -> None:
+    """Make `home` a fresh policy folder whose places all lie in it."""
+    if home.exists() and (not home.is_dir() or any(home.iterdir())):
+        if not (home / MARKER).is_file():
+            raise InputError(f"{home}: exists and is not a demo's; name another folder with --home")
+        shutil.rmtree(home)
+    home.mkdir(parents=True, exist_ok=True)
+    (home / MARKER).write_text("Made by `audit-pipeline demo`, which empties this folder when it runs again.\n")
+    init_project(home)
+    # With its places fixed, the folder works by itself: `cd` into it, whatever AUDIT_HOME says.
+    profile = home / "resources" / "local.yaml"
+    profile.write_text(profile.read_text().replace("{home}/", "./"))
+
+
+def _show_tampering(lake: Lake, copy: Path, vkey: str, say: Say) -> None:
+    """Flip one bit of one record in a copy of the lake, and verify the copy."""
+    for name in ("lake", "evidence", "log"):
+        shutil.copytree(getattr(lake.places, name), copy / name)
+    places = dataclasses.replace(lake.places, lake=copy / "lake", evidence=copy / "evidence", log=copy / "log")
+    forged = dataclasses.replace(lake, places=places)
+    name = forged.open(RECORDS).active_files()[-1]
+    offset = flip_bit(RECORDS.uri(places.lake) / name)
+    say(f"5. In a copy, one bit changed: byte {offset} of {RECORDS.uri(places.lake) / name}")
+    found = verify(forged, vkeys=[vkey])
+    if not found.problems:
+        raise ProofError(f"{copy}: a bit was changed and verify did not find it")
+    paths = _paths(lake)
+    for problem in found.problems:
+        where = f"day {problem.day}, source {paths.get(problem.source, problem.source)}, position {problem.position}"
+        say(f"   FOUND: {problem.table}, {where}: {problem.message}")
+
+
+def flip_bit(file: Path) -> int:
+    """Flip one bit in the middle of a Parquet file's records, so that it still opens; gives back the byte's offset."""
+    with pq.ParquetFile(file) as opened:
+        group = opened.metadata.row_group(0)
+        column = group.column(opened.schema_arrow.names.index("record"))
+        middle = column.data_page_offset + column.total_compressed_size // 2
+    original = file.read_bytes()
+    for offset in range(middle, min(middle + _TRIES, len(original))):
+        file.write_bytes(original[:offset] + bytes([original[offset] ^ 1]) + original[offset + 1 :])
+        if _opens(file):
+            return offset
+    return offset  # it opens no more: that is found all the more
+
+
+def _opens(file: Path) -> bool:
+    try:
+        pq.read_table(file)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
+def _paths(lake: Lake) -> dict[str, str]:
+    rows = lake.open(SOURCES).read(["source_id", "path"]).to_pylist()
+    return {row["source_id"]: row["path"] for row in rows}
+
+
+_WHERE_TO_LOOK = """\
+Where to look next:
+  cd {home}
+  audit-pipeline verify
+  audit-pipeline query "SELECT day, stream, path, format, records, quarantined FROM sources ORDER BY ALL"
+  audit-pipeline query "SELECT day, status, reason, count(*) AS n FROM records GROUP BY ALL ORDER BY ALL"
+  audit-pipeline status
+  audit-pipeline ui        # Dagster, with the runs above\
+"""

@@ -1,0 +1,113 @@
+"""What an adapter is: how one tool's log is recognised, and which events its records are.
+
+A tool is one file with a tuple `ADAPTERS`, named in `adapters.py`. An adapter guesses nothing: what it has no column
+for goes under the key `extra`, and a record it does not understand gives no event.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from audit_pipeline.formats.record import parse_record
+from audit_pipeline.records import canonical
+
+_NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+Event = tuple[int, str, dict[str, Any]]
+"""(position of its record, table, values by column). A value that does not fit its column moves to `extra_json`. Beside
+the table's own columns the keys `run_id`, `event_time`, `event_time_quality` and `extra` (a dict) may be given."""
+
+Items = Iterable[tuple[int, Any]]
+"""(position, value) of the records that can be read, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRef:
+    """Stands for the event_id of the same record's event number `ordinal` in `table`."""
+
+    table: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """The snapshot that records come from."""
+
+    stream: str
+    path: str
+    """Relative to the stream's fixed folder, with `/`."""
+    source_id: str
+    generation: int
+    snapshot: int
+    day: date
+    mtime: datetime | None
+    """Aware, UTC."""
+
+
+def _no_events(source: SourceContext, items: Items) -> Iterator[Event]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """How the logs of one tool are recognised and read."""
+
+    name: str
+    """The format, as policies and the `sources` table name it."""
+    version: str
+    """Changes whenever the same record gives other events."""
+    containers: tuple[str, ...]
+    """Containers it reads; the first is taken where a policy declares the format and content does not tell."""
+    score: Callable[[str, Sequence[Any]], float] = lambda path, items: 0.0
+    """How surely a file is this tool's, 0 to 1, by its path and a sample of its items. A Parquet sample is one item of
+    example values, made from the schema. Text samples are lines."""
+    events: Callable[[SourceContext, Items], Iterator[Event]] = _no_events
+    """The events of each record, in order."""
+    parse: Callable[[bytes], Any] = parse_record
+    """The value of a record; ValueError where it has none."""
+
+
+def share(items: Sequence[Any], is_one: Callable[[dict[str, Any]], bool]) -> float:
+    """Share of sampled items that are objects and `is_one`."""
+    return sum(isinstance(item, dict) and is_one(item) for item in items) / len(items) if items else 0.0
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number, infinite or NaN included; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def as_messages(value: Any) -> list[dict[str, Any]] | None:
+    """A conversation for a column of type MESSAGES; None where `value` is none."""
+    if not is_messages(value):
+        return None
+    return [_message(message) for message in value]
+
+
+def is_messages(value: Any) -> bool:
+    """Whether it is a list of messages with roles."""
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and "role" in one for one in value)
+
+
+def marked_roles(text: str) -> str:
+    """`role_boundaries` of a text: whether words that stand for roles are left in it."""
+    markers = ("\n\nHuman:", "\n\nAssistant:", "\nuser\n", "\nassistant\n", "<extra_id_1>", "<|im_start|>")
+    return "marker_text" if any(marker in text for marker in markers) else "lost"
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: message[key] for key in ("role", "content") if _is_utf8_text(message.get(key))}
+    extra = {key: value for key, value in message.items() if key not in shown and value is not None}
+    extra_json = canonical.dump_canonical(extra).decode() if extra else None
+    return {"role": shown.get("role"), "content": shown.get("content"), "extra_json": extra_json}
+
+
+def _is_utf8_text(value: Any) -> bool:
+    if not isinstance(value, str) or isinstance(value, canonical.OutOfRange):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which Arrow refuses
+        return False
+    return True

@@ -1,0 +1,179 @@
+"""What a landed file is: its container by its content, because names lie, then the tool that wrote it.
+
+The order: marks that no other file has; one JSON document or JSON Lines; CSV; text; anything else. Then each adapter of
+the container scores a sample, and wins with THRESHOLD and a MARGIN over the next. What a policy declares wins over all,
+except facts that no declaration changes: an empty file, a Git LFS pointer, weights.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from audit_pipeline.formats.adapters import ADAPTERS, adapter_named
+from audit_pipeline.formats.generic import generic_name
+from audit_pipeline.formats.paths import file_name
+from audit_pipeline.formats.sample import (
+    read_document,
+    sample_csv,
+    sample_document,
+    sample_lines,
+    sample_parquet,
+    sample_text,
+    whole_lines,
+)
+
+HEAD_BYTES = 256 << 10
+THRESHOLD = 0.7
+MARGIN = 0.15
+
+_GZIP = b"\x1f\x8b\x08"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_WEIGHTS = re.compile(r"\.(safetensors|pt|bin)$")
+_JSON_LINES = frozenset({".jsonl", ".ndjson"})
+_CSV = frozenset({".csv", ".tsv"})
+_TEXT = frozenset({".txt", ".log", ".md", ".yaml", ".yml"})
+_UNDECODED_SHARE = 0.1
+"""Bytes that may be no UTF-8 in a text: Latin-1 in a Western language has fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a file is."""
+
+    container: str
+    """`jsonl`, `text`, `json`, `csv`, `parquet` or `whole`."""
+    format: str
+    """Name of an adapter."""
+    evidence: str
+    """Why, in a short sentence. Holds nothing of the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    container: str
+    items: Sequence[Any]
+    why: str
+
+
+def compression_of(raw_head: bytes) -> str:
+    """`gzip`, `zstd` or `none`, by the first bytes of a file."""
+    if raw_head.startswith(_GZIP):
+        return "gzip"
+    return "zstd" if raw_head.startswith(_ZSTD) else "none"
+
+
+def detect(path: str, head: bytes, size: int, declared: str | None = None, tail: bytes = b"") -> Detection:
+    """What the file at `path` is.
+
+    `head` is its start, decompressed, HEAD_BYTES or all there is; `size` its size as landed. The schema of a Parquet
+    file is at its end: `tail` is its last bytes where `head` is not all of it; without them only the path tells.
+
+    Raises:
+        PolicyError: the declared format is not known.
+    """
+    adapter = None if declared is None else adapter_named(declared)
+    if (fact := _fact(path, head)) is not None:
+        return fact
+    is_whole = size <= len(head) < HEAD_BYTES
+    content = _content(path, head, is_whole, head if is_whole else tail)
+    if adapter is not None:
+        container = content.container if content.container in adapter.containers else adapter.containers[0]
+        return Detection(container, adapter.name, f"declared by the policy; by its content {content.container}")
+    return _by_score(path, content)
+
+
+def _fact(path: str, head: bytes) -> Detection | None:
+    if not head:
+        return Detection("text", "empty", "no bytes")
+    if head.startswith(_LFS_POINTER):
+        return Detection("text", "lfs_pointer", "a Git LFS pointer, not the file it stands for")
+    if _WEIGHTS.search(path):
+        return Detection("whole", "weights", f"weights by its name, {PurePosixPath(path).suffix}")
+    if head.startswith(b"SQLite format 3\0"):
+        return Detection("whole", "sqlite", "SQLite 3 by its first bytes")
+    if _is_tfrecord(head):
+        return Detection("whole", "tfrecord", "TFRecord by the checksum of its first length")
+    return None
+
+
+def _content(path: str, head: bytes, is_whole: bool, tail: bytes) -> _Content:
+    extension = PurePosixPath(file_name(path)).suffix.lower()
+    if head.startswith(b"PAR1"):
+        return _Content("parquet", sample_parquet(tail), "Parquet by its first bytes")
+    if compression_of(head) != "none":
+        return _Content("whole", [], "compressed once more inside")
+    lines = whole_lines(head, is_whole)
+    found = _json_content(head, lines, extension, is_whole)
+    if found is None and extension in _CSV and (rows := sample_csv(head)) is not None:
+        found = _Content("csv", rows, f"{extension} with a header")
+    if found is None and (extension in _TEXT or _looks_like_text(head)):
+        found = _Content("text", sample_text(lines), "text")
+    return found or _Content("whole", [], "no JSON, CSV, Parquet or text")
+
+
+def _json_content(head: bytes, lines: Sequence[bytes], extension: str, is_whole: bool) -> _Content | None:
+    """JSON Lines or one JSON document; None where it is neither."""
+    starts_as_json = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}
+    if not starts_as_json and extension not in _JSON_LINES | {".json"}:
+        return None
+    sample = sample_lines(lines)
+    good, all_ = len(sample.values), len(sample.lines)
+    as_lines = _Content("jsonl", sample.values, f"{good} of {all_} sampled lines are JSON")
+    if all_ >= 2 and 2 * good > all_:
+        return as_lines
+    try:
+        document = read_document(head, is_whole)
+    except ValueError:
+        return _broken_json_content(as_lines, extension, starts_as_json)
+    if len(lines) > 1 or extension == ".json":
+        return _Content("json", sample_document(document), "one JSON document")
+    if extension not in _JSON_LINES and not isinstance(document, dict):
+        return None  # a text that happens to be `[]`
+    # One line may be the first of many: a document read as a line loses nothing, lines read as a document do.
+    return _Content("jsonl", [document], "one line of JSON")
+
+
+def _broken_json_content(as_lines: _Content, extension: str, starts_as_json: bool) -> _Content | None:
+    if extension in _JSON_LINES:
+        return replace(as_lines, why=f"{as_lines.why}, {extension}")
+    if as_lines.items:
+        return as_lines
+    is_named = extension == ".json" and starts_as_json
+    return _Content("json", [], ".json, starts as JSON and cannot be read") if is_named else None
+
+
+def _looks_like_text(head: bytes) -> bool:
+    if b"\0" in head:
+        return False
+    undecoded = head.decode("utf-8", "replace").count("\ufffd") - head.count("\ufffd".encode())
+    return undecoded <= _UNDECODED_SHARE * len(head)
+
+
+def _by_score(path: str, content: _Content) -> Detection:
+    readers = [adapter for adapter in ADAPTERS.values() if content.container in adapter.containers]
+    scores = sorted(((adapter.score(path, content.items), adapter.name) for adapter in readers), reverse=True)
+    (best, name), (second, next_name) = scores[0], (*scores, (0.0, ""))[1]
+    if best < THRESHOLD:
+        why = f"no tool scored {THRESHOLD}"
+        return Detection(content.container, generic_name(content.container), f"{content.why}; {why}")
+    if best - second < MARGIN:
+        why = f"{name} {best:.2f} and {next_name} {second:.2f} are too close"
+        return Detection(content.container, generic_name(content.container), f"{content.why}; {why}")
+    return Detection(content.container, name, f"{content.why}; scored {best:.2f}, the next {second:.2f}")
+
+
+def _is_tfrecord(head: bytes) -> bool:
+    """Whether the file starts with a length and its masked CRC-32C, as TensorFlow's record_writer frames records."""
+    if len(head) < 12:
+        return False
+    crc = 0xFFFFFFFF
+    for byte in head[:8]:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked == int.from_bytes(head[8:12], "little")

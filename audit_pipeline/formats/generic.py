@@ -1,0 +1,20 @@
+"""Formats without events: kept whole as evidence, with no meaning guessed."""
+
+from audit_pipeline.formats.adapter import Adapter
+
+CONTAINERS = ("jsonl", "text", "json", "csv", "parquet", "whole")
+
+
+def generic_name(container: str) -> str:
+    """The format of a file whose container is known and whose tool is not."""
+    return f"generic_{container}"
+
+
+ADAPTERS = (
+    *(Adapter(generic_name(container), "1", (container,)) for container in CONTAINERS),
+    Adapter("empty", "1", ("text",)),
+    Adapter("lfs_pointer", "1", ("text",)),
+    Adapter("weights", "1", ("whole",)),
+    Adapter("sqlite", "1", ("whole",)),
+    Adapter("tfrecord", "1", ("whole",)),
+)

@@ -1,0 +1,73 @@
+"""What a landed file falls into: the items of a container, and the status of a line.
+
+Containers `json`, `csv` and `parquet` are read item by item in bounded memory, each item as canonical JSON
+(docs/evidence-format.md sections 1 and 2). Nothing but OSError escapes: a container that cannot be read to its end
+gives the items so far and one last quarantined record that says that the rest is in `evidence/`.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import msgspec
+
+from audit_pipeline.formats.csv_items import iter_csv
+from audit_pipeline.formats.item import Item
+from audit_pipeline.formats.json_items import iter_json
+from audit_pipeline.formats.json_text import any_line_nests_too_deep, check_syntax, nests_too_deep
+from audit_pipeline.formats.parquet_items import iter_parquet
+
+_READERS = {"json": iter_json, "csv": iter_csv, "parquet": iter_parquet}
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def iter_items(container: str, file: BinaryIO, skip: int = 0) -> Iterator[Item]:
+    """The items of a container in order, without the first `skip`. `file` is seekable and at its start."""
+    return _READERS[container](file, skip)
+
+
+def json_line_status(line: bytes, is_first: bool) -> tuple[str, str]:
+    """(status, reason) of one line of a `jsonl` source, without its newline; exact, whatever it costs.
+
+    A blank line is `ok`: it is a record like any other, and gives no event. `is_first`: a byte order mark may open it.
+    """
+    body = line.removeprefix(_BYTE_ORDER_MARK) if is_first else line
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return "quarantined", "invalid_utf8"
+    if not text.strip(" \t\r\n"):
+        return "ok", ""
+    # Before the parser looks: how deep it goes depends on who calls it, and what it says first on the Python.
+    if nests_too_deep(body):
+        return "quarantined", "depth"
+    try:
+        check_syntax(text)
+    except RecursionError:
+        return "quarantined", "depth"
+    except ValueError:
+        return "quarantined", "invalid_json"
+    return "ok", ""
+
+
+def fast_lines_ok(chunk: bytes, lines: int) -> bool:
+    """Whether `chunk` is `lines` lines, each one JSON text by `json_line_status`. False may also mean "look closer".
+
+    The last line may lack its newline. Lines are decoded one by one: `decode_lines` also takes two values on one
+    line and one value over two, so its count proves nothing. Raw values skip UTF-8, so that is checked beside them.
+    """
+    split = chunk.split(b"\n")
+    if not split[-1]:
+        split.pop()
+    if len(split) != lines or any_line_nests_too_deep(chunk):
+        return False
+    try:
+        chunk.isascii() or chunk.decode()
+    except UnicodeDecodeError:
+        return False
+    try:
+        deque(map(_RAW.decode, split), maxlen=0)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True

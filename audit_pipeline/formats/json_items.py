@@ -1,0 +1,180 @@
+"""Items of one JSON document: the elements of an array, streamed, or the parts of an object, read whole."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from audit_pipeline.formats.item import Item, rest
+from audit_pipeline.formats.json_text import dump_plain, nests_too_deep, read_value
+from audit_pipeline.records import canonical
+
+MAX_ELEMENT = 64 << 20  # characters of one array element
+MAX_OBJECT = 256 << 20  # bytes of a document that is not an array, because it is held whole
+_WINDOW_BYTES = 1 << 20
+_LONGEST_WORD = 16  # a cut-off `-Infinity` or `\\uXXXX` is reported at its start, this close to the end at most
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+_Part = tuple[Any, bool] | str
+"""(value, whether it is plain) of one item, or the reason why there are no more."""
+
+
+def iter_json(file: BinaryIO, skip: int = 0) -> Iterator[Item]:
+    """Items of the JSON document in `file`, without the first `skip`."""
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    window = _Window(file)
+    parts = _elements(window) if window.next_char() == "[" else _document(window, size_bytes)
+    for position, part in enumerate(parts):
+        if position >= skip:
+            yield rest(part) if isinstance(part, str) else _item(*part)
+
+
+def split_object(value: dict[str, Any] | canonical.RepeatedKeys) -> Iterator[Any]:
+    """The parts of an object: itself with its top-level arrays of objects emptied, then the elements of these."""
+    members = list(value.items()) if isinstance(value, dict) else list(value)
+    emptied = [(key, [] if _is_array_of_objects(member) else member) for key, member in members]
+    yield dict(emptied) if isinstance(value, dict) else canonical.RepeatedKeys(emptied)
+    for _, member in members:
+        if _is_array_of_objects(member):
+            yield from member
+
+
+class _Window:
+    """A UTF-8 file as text that grows as it is needed: `text[at:]` is what was read and not yet consumed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._pending = b""
+        self._is_at_start = True
+        self.text = ""
+        self.at = 0
+        self.is_at_end = False
+        self.failure = ""
+        """Why the text ends before the file does, or empty."""
+
+    def grow(self) -> bool:
+        """Drop what was consumed and double what is left, at least by a window. False when there is no more text."""
+        if self.is_at_end:
+            return False
+        self.text, self.at = self.text[self.at :], 0
+        piece = self._file.read(max(_WINDOW_BYTES, len(self.text)))
+        text, self._pending, is_broken = _decode_start(self._pending + piece, is_final=not piece)
+        self.failure = "invalid_utf8" if is_broken else ""
+        self.is_at_end = is_broken or not piece
+        if self._is_at_start and text:
+            text, self._is_at_start = text.removeprefix("\ufeff"), False
+        self.text += text
+        return bool(text) or not self.is_at_end
+
+    def next_char(self) -> str:
+        """The next character that is not white space, left where it is; empty at the end."""
+        while True:
+            self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.grow():
+                return ""
+
+    def take_value(self) -> _Part:
+        """The element that starts here, consumed."""
+        while True:
+            try:
+                value, end, is_plain = read_value(self.text, self.at)
+            except json.JSONDecodeError as err:
+                # An error well before the end would be there however much more was read.
+                may_be_cut = err.msg.startswith("Unterminated string") or err.pos > len(self.text) - _LONGEST_WORD
+                if not may_be_cut:
+                    return "invalid_json"
+                if len(self.text) - self.at > MAX_ELEMENT:
+                    return "oversize"
+                if not self.grow():
+                    return self.failure or "invalid_json"
+                continue
+            except RecursionError:
+                return "depth"
+            if end == len(self.text) and isinstance(value, int | float | canonical.OutOfRange):
+                if self.grow():
+                    continue
+                return self.failure or "invalid_json"  # 12 may be the start of 123
+            if end - self.at > MAX_ELEMENT:
+                return "oversize"
+            if nests_too_deep(self.text[self.at : end].encode()):
+                return "depth"
+            self.at = end
+            return value, is_plain
+
+
+def _decode_start(piece: bytes, *, is_final: bool) -> tuple[str, bytes, bool]:
+    """(text, bytes of a character that goes on in the next piece, whether the text stops before bytes not UTF-8)."""
+    try:
+        return piece.decode(), b"", False
+    except UnicodeDecodeError as err:
+        is_cut = not is_final and err.reason == "unexpected end of data"
+        return piece[: err.start].decode(), piece[err.start :] if is_cut else b"", not is_cut
+
+
+def _elements(window: _Window) -> Iterator[_Part]:
+    window.at += 1
+    is_closed = window.next_char() == "]"
+    while not is_closed:
+        window.next_char()
+        found = window.take_value()
+        yield found
+        if isinstance(found, str):
+            return
+        char = window.next_char()
+        if char not in {",", "]"}:
+            yield window.failure or "invalid_json"
+            return
+        is_closed = char == "]"
+        window.at += not is_closed
+    window.at += 1
+    if window.next_char() or window.failure:
+        yield window.failure or "invalid_json"
+
+
+def _document(window: _Window, size_bytes: int) -> Iterator[_Part]:
+    if size_bytes > MAX_OBJECT:
+        yield "oversize"
+        return
+    while window.grow():
+        pass
+    value, reason = _whole_value(window)
+    if reason:
+        yield reason
+        return
+    parts = split_object(value) if isinstance(value, dict | canonical.RepeatedKeys) else iter([value])
+    for part in parts:
+        yield part, False
+
+
+def _whole_value(window: _Window) -> tuple[Any, str]:
+    """(value, empty) of the whole document, or (None, reason)."""
+    if window.failure:
+        return None, window.failure
+    if nests_too_deep(window.text.encode()):
+        return None, "depth"
+    try:
+        return canonical.load_json(window.text[window.at :]), ""
+    except RecursionError:
+        return None, "depth"
+    except ValueError:
+        return None, "invalid_json"
+
+
+def _item(value: Any, is_plain: bool) -> Item:
+    if is_plain:
+        return dump_plain(value), "ok", ""
+    record = canonical.dump_canonical(value)
+    return (record, "quarantined", "duplicate_key") if canonical.has_repeated_keys(value) else (record, "ok", "")
+
+
+def _is_array_of_objects(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and not isinstance(value, canonical.RepeatedKeys)
+        and bool(value)
+        and all(isinstance(element, dict | canonical.RepeatedKeys) for element in value)
+    )

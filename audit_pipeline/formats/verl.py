@@ -1,0 +1,127 @@
+"""verl: rollouts and validation generations per step, and the metrics of its file logger.
+
+Sources: verl `trainer/ppo/ray_trainer.py` (_dump_generations) and `utils/tracking.py` (FileLogger). A rollout line is
+{input, output, score, step, gts?, one key per reward extra}; a metrics line is {step, data} in
+`<project>/<experiment>.jsonl`, where NaN and infinities were written as null. Neither has a time or a run id.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from audit_pipeline.formats.adapter import (
+    Adapter,
+    Event,
+    EventRef,
+    Items,
+    SourceContext,
+    is_number,
+    marked_roles,
+    share,
+)
+from audit_pipeline.formats.metrics import metric_rows, score_value
+from audit_pipeline.formats.paths import file_name, folder_name
+from audit_pipeline.records import canonical
+
+_ROLLOUT_KEYS = frozenset(["input", "output", "gts", "score", "step"])
+_FOREIGN_KEYS = frozenset(["instruction", "prompt", "chosen", "rejected", "messages"])
+_STEP_FILE = re.compile(r"(\d+)\.jsonl")
+_ROLLOUT_FOLDER = re.compile(r"(rollouts?|train|val|validation)(_data)?(_dir)?")
+_CANONICAL = {
+    "actor/pg_loss": "loss",
+    "actor/ppo_kl": "kl",
+    "critic/rewards/mean": "reward",
+    "actor/grad_norm": "grad_norm",
+    "actor/lr": "lr",
+    "actor/entropy": "entropy",
+}
+
+
+def _score_rollouts(path: str, items: Sequence[Any]) -> float:
+    return 0.85 * share(items, _is_rollout) + 0.1 * bool(_STEP_FILE.fullmatch(file_name(path)))
+
+
+def _score_metrics(path: str, items: Sequence[Any]) -> float:
+    return 0.95 * share(items, _is_metrics)
+
+
+def _is_rollout(item: dict[str, Any]) -> bool:
+    texts = isinstance(item.get("input"), str) and isinstance(item.get("output"), str)
+    return texts and {"score", "step"} <= item.keys() and not _FOREIGN_KEYS & item.keys()
+
+
+def _is_metrics(item: dict[str, Any]) -> bool:
+    metrics = item.get("data")
+    return item.keys() == {"step", "data"} and isinstance(metrics, dict) and not any(map(_is_nested, metrics.values()))
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _rollout_events(source: SourceContext, items: Items) -> Iterator[Event]:
+    run_id = folder_name(source.path, _ROLLOUT_FOLDER) or folder_name(source.path)
+    split = "val" if any(part.startswith("val") for part in source.path.split("/")[:-1]) else "train"
+    for position, item in items:
+        if isinstance(item, dict) and {"input", "output"} <= item.keys():
+            yield from _rollout(source, {"run_id": run_id, "step": _step(source, item)}, split, position, item)
+
+
+def _rollout(
+    source: SourceContext, common: dict[str, Any], split: str, position: int, item: dict[str, Any]
+) -> Iterator[Event]:
+    scores = {key: value for key, value in item.items() if key not in _ROLLOUT_KEYS and _is_score(value)}
+    if item.get("score") is None or _is_score(item["score"]):
+        scores["score"] = item.get("score")
+    known = _ROLLOUT_KEYS - {"score"} | scores.keys()
+    truth = item.get("gts")
+    generation = {
+        **common,
+        "split": split,
+        "sample_index": position,
+        "prompt_text": item["input"],
+        "completion_text": item["output"],
+        "ground_truth_json": None if truth is None else canonical.dump_canonical(truth).decode(),
+        # Special tokens are skipped when verl decodes, so roles are left as words at most.
+        "role_boundaries": marked_roles(str(item["input"])),
+        "extra": {key: value for key, value in item.items() if key not in known},
+    }
+    yield position, "generations", generation
+    for scorer, score in scores.items():
+        of = {"generation_id": EventRef("generations", 0), "scorer": scorer, "scorer_kind": "reward_func"}
+        yield position, "reward_scores", {**common, **of, **score_value(score)}
+
+
+def _is_score(value: Any) -> bool:
+    return is_number(value) or isinstance(value, bool)
+
+
+def _step(source: SourceContext, item: dict[str, Any]) -> Any:
+    in_name = _STEP_FILE.fullmatch(file_name(source.path))
+    return int(in_name[1]) if "step" not in item and in_name else item.get("step")
+
+
+def _metric_events(source: SourceContext, items: Items) -> Iterator[Event]:
+    run_id = file_name(source.path).removesuffix(".jsonl")
+    for position, item in items:
+        if not isinstance(item, dict) or not isinstance(item.get("data"), dict):
+            continue
+        if position == 0:
+            run = {"run_id": run_id, "run_key": run_id, "run_name": run_id, "framework": "verl"}
+            yield position, "runs", {**run, "project": folder_name(source.path)}
+        epoch = item["data"].get("training/epoch")
+        others = {key: value for key, value in item.items() if key not in {"step", "data"}}
+        common = {
+            "run_id": run_id,
+            "step": item.get("step"),
+            "epoch": epoch if is_number(epoch) else None,
+            "extra": others,
+        }
+        for row in metric_rows(item["data"], common, _CANONICAL):
+            yield position, "training_metrics", {**row, "split": "eval" if row["metric"].startswith("val") else "train"}
+
+
+ADAPTERS = (
+    Adapter("verl_rollouts", "1", ("jsonl",), _score_rollouts, _rollout_events),
+    Adapter("verl_metrics", "1", ("jsonl",), _score_metrics, _metric_events),
+)

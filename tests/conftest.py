@@ -1,0 +1,50 @@
+"""What all tests share: places in a temporary folder, a made lake, and the two ways a test may be skipped."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.lakes import LakeForTests
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+"""Real run logs and public vectors, where they are at hand; users do not have them."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips-for-programs", action="store_true", help="a missing program is a failure, not a skip")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        program, package = marker.args
+        if shutil.which(program) is None:
+            if item.config.getoption("--no-skips-for-programs"):
+                pytest.fail(f"needs the program {program}: install the package {package}")
+            pytest.skip(f"needs the program {program} (package {package})")
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real run logs and vectors."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is absent: real run logs and public vectors are not part of the project")
+    return SHARED
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeForTests:
+    """An empty lake with a key, a clock that stands at noon of 2026-03-05, and one dated stream, `runs`."""
+    return LakeForTests(tmp_path)
+
+
+@pytest.fixture
+def today() -> date:
+    return date(2026, 3, 5)
+
+
+@pytest.fixture
+def noon() -> Callable[[], datetime]:
+    return lambda: datetime(2026, 3, 5, 12, tzinfo=UTC)

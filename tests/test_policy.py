@@ -1,0 +1,250 @@
+import hashlib
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from audit_pipeline.errors import InputError, PolicyError
+from audit_pipeline.lake.landing import Stream
+from audit_pipeline.policy import add_stream, find_policy, init_project, load_policy, policy_digest
+from audit_pipeline.policy.project import WORKSPACE
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RUN_LOGS = "assets/run_logs/defs.yaml"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A policy folder as `init` makes it."""
+    init_project(tmp_path / "policy")
+    return tmp_path / "policy"
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_the_shipped_policy_has_one_stream_that_starts_in_2026(root: Path) -> None:
+    policy = load_policy(root, {})
+
+    assert policy.start == date(2026, 1, 1)
+    assert policy.streams == (Stream("runs", "runs/{date}/**"),)
+    assert policy.profile == "local"
+
+
+def test_the_repository_is_its_own_first_user(root: Path) -> None:
+    """What `init` writes is what the repository has at its top."""
+    assert (REPOSITORY / "workspace.yaml").read_text() == WORKSPACE
+    assert policy_digest(root) == policy_digest(REPOSITORY)
+
+
+def test_places_lie_in_the_home(root: Path, tmp_path: Path) -> None:
+    policy = load_policy(root, {"AUDIT_HOME": str(tmp_path / "elsewhere")})
+
+    assert policy.places.landing == tmp_path / "elsewhere/landing"
+    assert policy.places.marks == tmp_path / "elsewhere/keys/marks"
+    assert load_policy(root, {}).places.lake == root / "audit-home/lake"
+
+
+def test_the_profile_picks_the_file_of_places(root: Path) -> None:
+    text = (root / "resources/local.yaml").read_text()
+    (root / "resources/cluster.yaml").write_text(text.replace('"{home}/lake"', "/srv/lake"))
+
+    policy = load_policy(root, {"AUDIT_PROFILE": "cluster"})
+
+    assert policy.profile == "cluster"
+    assert policy.places.lake == Path("/srv/lake")
+
+
+@pytest.mark.parametrize("profile", ["absent", "../resources/local"])
+def test_a_profile_is_a_plain_name_of_a_file_that_exists(root: Path, profile: str) -> None:
+    with pytest.raises(PolicyError):
+        load_policy(root, {"AUDIT_PROFILE": profile})
+
+
+def test_the_digest_is_that_of_the_evidence_format(root: Path) -> None:
+    paths = ["assets/README.md", RUN_LOGS, "assets/seal/defs.yaml", "expectations/README.md", "resources/local.yaml"]
+    lines = [f"{hashlib.sha256((root / path).read_bytes()).hexdigest()} {path}\n" for path in paths]
+
+    assert load_policy(root, {}).digest == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("path", [RUN_LOGS, "resources/local.yaml", "expectations/records.json"])
+def test_any_changed_or_added_file_changes_the_digest(root: Path, path: str) -> None:
+    before = policy_digest(root)
+
+    with (root / path).open("a") as file:
+        file.write("# more\n")
+
+    assert policy_digest(root) != before
+
+
+def test_files_outside_the_three_folders_are_no_policy(root: Path) -> None:
+    before = policy_digest(root)
+
+    (root / "notes.txt").write_text("to do")
+
+    assert policy_digest(root) == before
+
+
+def test_the_policy_is_the_nearest_folder_above(root: Path) -> None:
+    inner = root / "assets/run_logs"
+
+    assert find_policy({}, inner) == root
+
+
+def test_audit_policy_wins_over_the_working_folder(root: Path, tmp_path: Path) -> None:
+    init_project(tmp_path / "other")
+
+    assert find_policy({"AUDIT_POLICY": str(tmp_path / "other")}, root) == tmp_path / "other"
+
+
+def test_without_a_policy_folder_the_error_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="audit-pipeline init"):
+        find_policy({}, tmp_path)
+    with pytest.raises(InputError, match="audit-pipeline init"):
+        find_policy({"AUDIT_POLICY": str(tmp_path)}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ('path: "runs/{date}/**"', 'path: "../runs/{date}/**"', 9, "without '.' or '..'"),
+        ('path: "runs/{date}/**"', 'path: "/runs/{date}/**"', 9, "relative to the landing zone"),
+        ('path: "runs/{date}/**"', 'path: "runs//**"', 9, "relative to the landing zone"),
+        ('path: "runs/{date}/**"', 'path: "{date}/{date}"', 9, "at most once"),
+        ('path: "runs/{date}/**"', 'path: "runs/{hour}"', 9, "no other braces"),
+        ('path: "runs/{date}/**"', 'pth: "runs/{date}/**"', 8, "Field required"),
+        ('path: "runs/{date}/**"', 'path: "runs"\n      paths: "x"', 10, "unknown key"),
+        ("- name: runs", "- name: Runs", 8, "lower-case"),
+        ("- name: runs", "- name: _audit", 8, "reserved"),
+        ("- name: runs", f"- name: {'a' * 64}", 8, "at most 63"),
+        ("- name: runs", '- {name: runs, path: "a"}\n    - name: runs', 8, "declared 2 times"),
+        ("- name: runs", "- name: runs\n      name: more", 9, "given twice"),
+        ('start: "2026-01-01"', "start: yesterday", 6, "expected a date"),
+        ('start: "2026-01-01"', "start: 1767225600", 6, "expected a date"),
+        ("streams:", "streams: []\n  more:", 7, "at least 1 item"),
+    ],
+)
+def test_a_wrong_attribute_is_refused_by_file_and_line(root: Path, old: str, new: str, line: int, words: str) -> None:
+    edit(root / RUN_LOGS, old, new)
+
+    with pytest.raises(PolicyError) as refused:
+        load_policy(root, {})
+
+    assert str(refused.value).startswith(f"{root / RUN_LOGS}:{line}: ")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_date_needs_no_quotes(root: Path) -> None:
+    edit(root / RUN_LOGS, '"2026-01-01"', "2026-01-01")
+
+    assert load_policy(root, {}).start == date(2026, 1, 1)
+
+
+def test_a_file_that_is_not_yaml_is_refused(root: Path) -> None:
+    (root / RUN_LOGS).write_text("type: [")
+
+    with pytest.raises(PolicyError, match=r"defs\.yaml: not YAML"):
+        load_policy(root, {})
+
+
+def test_a_second_run_logs_component_is_refused(root: Path) -> None:
+    """Its assets would have the names of the first one's."""
+    (root / "assets/more").mkdir()
+    (root / "assets/more/defs.yaml").write_text((root / RUN_LOGS).read_text())
+
+    with pytest.raises(PolicyError, match="a second component"):
+        load_policy(root, {})
+
+
+def test_a_policy_without_streams_is_refused(root: Path) -> None:
+    (root / RUN_LOGS).unlink()
+
+    with pytest.raises(PolicyError, match="no component of type"):
+        load_policy(root, {})
+
+
+def test_run_logs_and_seal_start_on_the_same_day(root: Path) -> None:
+    edit(root / "assets/seal/defs.yaml", "2026-01-01", "2026-02-01")
+
+    with pytest.raises(PolicyError, match="the same start"):
+        load_policy(root, {})
+
+
+@pytest.mark.parametrize(("inner", "outer"), [("keys", "lake"), ("marks", "evidence"), ("landing", "lake")])
+def test_places_do_not_lie_in_each_other(root: Path, inner: str, outer: str) -> None:
+    """A key or mark inside the lake could be changed by whoever can write the lake."""
+    edit(root / "resources/local.yaml", f"\n{inner}: ", f'\n{inner}: "{{home}}/{outer}/{inner}"\n# was: ')
+
+    with pytest.raises(PolicyError, match=rf"local\.yaml:\d+: {inner} lies inside {outer}"):
+        load_policy(root, {})
+
+
+def test_a_place_that_is_missing_or_unknown_is_refused(root: Path) -> None:
+    edit(root / "resources/local.yaml", "\nmarks: ", "\nmark: ")
+
+    with pytest.raises(PolicyError, match=r"local\.yaml"):
+        load_policy(root, {})
+
+
+def test_a_stream_is_added_and_the_comments_stay(root: Path) -> None:
+    before = (root / RUN_LOGS).read_text()
+
+    add_stream(root, "votes", "votes/{date}/*.csv")
+
+    after = (root / RUN_LOGS).read_text()
+    assert load_policy(root, {}).streams == (Stream("runs", "runs/{date}/**"), Stream("votes", "votes/{date}/*.csv"))
+    assert after.startswith(before)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n# the end\n", "\n\n---\ntype: other.Component\nattributes: {}\n"])
+def test_a_stream_is_added_after_the_last_one_whatever_follows(root: Path, end: str) -> None:
+    file = root / RUN_LOGS
+    file.write_text(file.read_text().rstrip("\n") + end)
+
+    add_stream(root, "first", "a b/{date}/#1")
+    add_stream(root, "second", "c")
+
+    assert [stream.name for stream in load_policy(root, {}).streams] == ["runs", "first", "second"]
+    assert load_policy(root, {}).streams[1].path == "a b/{date}/#1"
+    assert file.read_text().endswith(end)
+
+
+def test_a_taken_or_wrong_name_is_refused_and_nothing_is_written(root: Path) -> None:
+    before = (root / RUN_LOGS).read_text()
+
+    with pytest.raises(InputError, match="already"):
+        add_stream(root, "runs", "elsewhere/**")
+    with pytest.raises(InputError, match="reserved"):
+        add_stream(root, "_audit", "elsewhere/**")
+    with pytest.raises(InputError, match=r"without '\.' or '\.\.'"):
+        add_stream(root, "votes", "../votes")
+
+    assert (root / RUN_LOGS).read_text() == before
+
+
+def test_a_list_in_brackets_is_left_to_its_author(root: Path) -> None:
+    (root / RUN_LOGS).write_text(
+        "type: audit_pipeline.components.RunLogs\n"
+        "attributes: {start: 2026-01-01, streams: [{name: runs, path: runs}]}\n"
+    )
+    before = (root / RUN_LOGS).read_text()
+
+    with pytest.raises(PolicyError, match="by hand"):
+        add_stream(root, "votes", "votes")
+
+    assert (root / RUN_LOGS).read_text() == before
+
+
+def test_init_never_replaces_anything(root: Path) -> None:
+    with pytest.raises(InputError, match="exists already"):
+        init_project(root)
+
+
+def test_init_keeps_the_home_out_of_the_repository(root: Path) -> None:
+    """The home holds the key."""
+    assert "/audit-home/" in (root / ".gitignore").read_text().splitlines()
