@@ -7,20 +7,30 @@ import os
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
+from types import ModuleType
 
 import dagster as dg
 
 from audit_pipeline.components.daily_audit import build_daily_audit
-from audit_pipeline.policy import find_policy
+from audit_pipeline.policy import find_policy, load_policy
 
 
 def build_definitions(root: Path) -> dg.Definitions:
-    """The definitions of the policy folder `root`."""
-    # The folder is loaded by its path: an import name `assets` would clash with any other project's.
+    """The definitions of the policy folder `root`.
+
+    Raises:
+        PolicyError: a file of the policy is wrong; the message names the file and line.
+    """
+    load_policy(root, os.environ)  # before Dagster reads the same files, whose errors have no line for nested keys
+    tree = dg.ComponentTree.from_module(defs_module=assets_module(root), project_root=root)
+    return dg.Definitions.merge(tree.build_defs(), build_daily_audit(dg.AssetSelection.all()))
+
+
+def assets_module(root: Path) -> ModuleType:
+    """The policy's `assets/` as a module made from its path: an import name `assets` would clash with other projects'."""
     spec = ModuleSpec("audit_policy_assets", None, is_package=True)
     spec.submodule_search_locations = [str(root / "assets")]
-    tree = dg.ComponentTree.from_module(defs_module=module_from_spec(spec), project_root=root)
-    return dg.Definitions.merge(tree.build_defs(), build_daily_audit(dg.AssetSelection.all()))
+    return module_from_spec(spec)
 
 
 @dg.definitions

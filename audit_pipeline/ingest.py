@@ -173,10 +173,10 @@ class _Worker:
         with ThreadPoolExecutor(_WORKERS) as pool:
             try:
                 for taken in self._batches(states):
+                    if len(waiting) >= _WORKERS:
+                        self._settle(*waiting.popleft())
                     number += 1
                     waiting.append((number, pool.submit(self._write, number, taken, self._now())))
-                    if len(waiting) > _WORKERS:
-                        self._settle(*waiting.popleft())
                 while waiting:
                     self._settle(*waiting.popleft())
             finally:

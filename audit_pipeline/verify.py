@@ -284,6 +284,8 @@ class _Check:
         for name in sorted(missing):
             if self._committed[name].records:
                 self._problems.append(_of_entry("records", self._committed[name], "all its rows are missing"))
+            else:
+                self._check_snapshot(self._committed[name], FoundRows())
 
     def _read_file(self, records: OpenTable, name: str) -> dict[SnapshotName, FoundRows]:
         try:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from audit_pipeline.lake.landing import Stream
     from audit_pipeline.policy import Policy
 
-_HEAD_BYTES = 256 << 10  # what a format is detected from
-
 
 @click.command()
 @click.option("--date", "first", type=DAY, metavar="D", help="This day alone, or the first of several with --to.")
@@ -112,16 +110,20 @@ def _list_landed(policy: "Policy", days: list[date]) -> None:
 
 
 def _format(path: Path, name: str, stream: "Stream") -> str:
-    from audit_pipeline.formats.detect import compression_of, detect
+    """The format that ingest would detect."""
+    from audit_pipeline.formats.detect import HEAD_BYTES, compression_of, detect
     from audit_pipeline.lake.compression import decompressed
     from audit_pipeline.lake.slices import read_up_to
 
     with path.open("rb") as file:
-        compression = compression_of(file.read(_HEAD_BYTES))
+        compression = compression_of(file.read(HEAD_BYTES))
         file.seek(0)
         with decompressed(file, compression) as content:
-            head = read_up_to(content, _HEAD_BYTES)[0]
-    return detect(name, head, path.stat().st_size, stream.format).format
+            head = read_up_to(content, HEAD_BYTES)[0]
+        size_bytes = file.seek(0, os.SEEK_END)
+        file.seek(max(size_bytes - HEAD_BYTES, 0))
+        tail = file.read(HEAD_BYTES)
+    return detect(name, head, size_bytes, stream.format, tail if compression == "none" else b"").format
 
 
 def _with_progress(done: Iterator["DayRun"], total: int) -> Iterator["DayRun"]:

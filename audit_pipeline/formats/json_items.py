@@ -14,6 +14,7 @@ MAX_ELEMENT = 64 << 20  # characters of one array element
 MAX_OBJECT = 256 << 20  # bytes of a document that is not an array, because it is held whole
 _WINDOW_BYTES = 1 << 20
 _LONGEST_WORD = 16  # a cut-off `-Infinity` or `\\uXXXX` is reported at its start, this close to the end at most
+_AFTER_NUMBER = frozenset(" \t\n\r,]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 _Part = tuple[Any, bool] | str
@@ -94,10 +95,13 @@ class _Window:
                 continue
             except RecursionError:
                 return "depth"
-            if end == len(self.text) and isinstance(value, int | float | canonical.OutOfRange):
+            if isinstance(value, int | float | canonical.OutOfRange) and self.text[end : end + 1] not in _AFTER_NUMBER:
+                # 12 may be the start of 123, and the 1 of `1.` or `1e+` that of a longer number.
+                if len(self.text) - end > 2:
+                    return "invalid_json"
                 if self.grow():
                     continue
-                return self.failure or "invalid_json"  # 12 may be the start of 123
+                return self.failure or "invalid_json"
             if end - self.at > MAX_ELEMENT:
                 return "oversize"
             if nests_too_deep(self.text[self.at : end].encode()):
@@ -126,13 +130,15 @@ def _elements(window: _Window) -> Iterator[_Part]:
             return
         char = window.next_char()
         if char not in {",", "]"}:
-            yield window.failure or "invalid_json"
+            yield "invalid_json" if char else window.failure or "invalid_json"
             return
         is_closed = char == "]"
         window.at += not is_closed
     window.at += 1
-    if window.next_char() or window.failure:
-        yield window.failure or "invalid_json"
+    if window.next_char():
+        yield "invalid_json"
+    elif window.failure:
+        yield window.failure
 
 
 def _document(window: _Window, size_bytes: int) -> Iterator[_Part]:

@@ -1,5 +1,6 @@
 """Rows of `training_metrics` from a flat object of metrics, for every tool that logs one."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,14 +23,12 @@ def metric_rows(
 
 def metric_value(value: Any) -> dict[str, Any]:
     """`value`, `value_state` and `value_raw`. true and false are 1 and 0; what is no number has the state `text`."""
-    raw = value if isinstance(value, str) else canonical.dump_canonical(value).decode()
-    if value is None:
-        return {"value": None, "value_state": "null", "value_raw": raw}
     number = _as_double(value)
     if number is None:
-        return {"value": None, "value_state": "text", "value_raw": raw}
+        raw = value if isinstance(value, str) else canonical.dump_canonical(value).decode()
+        return {"value": None, "value_state": "null" if value is None else "text", "value_raw": raw}
     if math.isfinite(number):
-        return {"value": number, "value_state": "finite", "value_raw": raw}
+        return {"value": number, "value_state": "finite", "value_raw": json.dumps(value)}
     state, raw = ("nan", "NaN") if math.isnan(number) else ("+inf", "Infinity") if number > 0 else ("-inf", "-Infinity")
     return {"value": None, "value_state": state, "value_raw": raw}
 

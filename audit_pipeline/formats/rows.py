@@ -22,12 +22,11 @@ class EventRows:
         self._position = -1
         self._ordinals: dict[str, int] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
-        self._fixed = {
+        self._common = {
             "day": source.day,
             "source_id": source.source_id,
             "generation": source.generation,
             "snapshot": source.snapshot,
-            "run_id": None,
             "source_format": source_format,
             "adapter_version": adapter_version,
             "event_time": source.mtime,
@@ -40,23 +39,31 @@ class EventRows:
             self._position, self._ordinals = position, {}
         ordinal = self._ordinals.get(table, 0)
         self._ordinals[table] = ordinal + 1
-        row = {**self._fixed, "position": position, "event_id": self._event_id(table, ordinal)}
+        row: dict[str, Any] = {"position": position, "event_id": self._event_id(table, ordinal)}
         extra = dict(values.get("extra") or {})
         fits = _FITS[table]
         for name, value in values.items():
-            if name == "extra" or value is None:
+            if value is None or name == "extra":
                 continue
             fitted = self._event_id(value.table, value.ordinal) if isinstance(value, EventRef) else fits[name](value)
             if fitted is _MISFIT:
                 extra[name] = value
             else:
                 row[name] = fitted
-        row["extra_json"] = canonical.dump_canonical(extra).decode() if extra else None
+        if extra:
+            row["extra_json"] = canonical.dump_canonical(extra).decode()
         self._rows.setdefault(table, []).append(row)
 
     def tables(self) -> dict[str, pa.Table]:
         """The rows by table; a table without rows is not there."""
-        return {table: pa.Table.from_pylist(rows, schema=EVENT_SCHEMAS[table]) for table, rows in self._rows.items()}
+        return {table: self._table(EVENT_SCHEMAS[table], rows) for table, rows in self._rows.items()}
+
+    def _table(self, schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
+        columns = {}
+        for name in schema.names:
+            otherwise = self._common.get(name)
+            columns[name] = [row.get(name, otherwise) for row in rows]
+        return pa.Table.from_pydict(columns, schema=schema)
 
     def _event_id(self, table: str, ordinal: int) -> str:
         source = self._source
@@ -64,6 +71,8 @@ class EventRows:
 
 
 def _text(value: Any) -> Any:
+    if type(value) is str and value.isascii():  # nearly always
+        return value
     if not isinstance(value, str) or isinstance(value, canonical.OutOfRange):
         return _MISFIT
     try:

@@ -20,6 +20,7 @@ from audit_pipeline.records import canonical
 _MOST_ITEMS = 60  # a third each from the start, the middle and the end of the head
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 _LONGEST_NAME = 1024  # characters of a column's name in a plausible header
+_IMPLAUSIBLE = re.compile("[\n\0\ufffd]")  # in a column's name; U+FFFD stands for bytes that are not UTF-8
 _PARQUET_MAGIC = b"PAR1"
 
 
@@ -74,7 +75,7 @@ def sample_csv(head: bytes) -> list[Any] | None:
     with contextlib.suppress(csv.Error):  # further rows may be as bad as they like
         rows.extend(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=find_delimiter(first_line))))
     header = rows[0] if rows else []
-    if not any(header) or any(len(name) > _LONGEST_NAME or "\n" in name for name in header):
+    if not any(header) or any(len(name) > _LONGEST_NAME or _IMPLAUSIBLE.search(name) for name in header):
         return None
     return _thirds([dict(zip(header, row, strict=True)) for row in rows[1:] if len(row) == len(header)])
 

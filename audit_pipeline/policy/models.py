@@ -52,6 +52,15 @@ class StreamAttributes(BaseModel):
             )
         return path
 
+    @field_validator("format")
+    @classmethod
+    def _format(cls, format: str | None) -> str | None:
+        from audit_pipeline.formats.adapters import ADAPTERS  # loads Arrow: only where a format is named
+
+        if format is not None and format not in ADAPTERS:
+            raise ValueError(f"{format!r} is no known format; give one of {', '.join(sorted(ADAPTERS))}, or none")
+        return format
+
     def stream(self) -> Stream:
         return Stream(self.name, self.path, self.format)
 

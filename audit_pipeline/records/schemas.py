@@ -1,77 +1,85 @@
-"""Arrow schemas of the evidence tables. Only types that every Delta reader knows: no unsigned, no fixed-size binary."""
+"""Columns and Arrow schemas of the evidence tables. Only types every Delta reader knows: no unsigned, no fixed-size.
+
+docs/tables.md is made from this file and from events.py.
+"""
 
 import pyarrow as pa
+
+from audit_pipeline.records.events import Column
 
 SCHEMA_VERSION = 1
 """Written into each table's description and checked when the table is opened."""
 
+_TEXT, _INT, _BYTES, _DAY = pa.string(), pa.int64(), pa.binary(), pa.date32()
+_TIME = pa.timestamp("us", tz="UTC")
 
-def _required(name: str, of: pa.DataType) -> pa.Field:
-    return pa.field(name, of, nullable=False)
-
-
-RECORDS = pa.schema(
-    [
-        _required("day", pa.date32()),
-        _required("source_id", pa.string()),
-        _required("generation", pa.int64()),
-        _required("snapshot", pa.int64()),
-        _required("position", pa.int64()),
-        _required("record", pa.binary()),
-        _required("salt", pa.binary()),
-        _required("status", pa.string()),
-        _required("reason", pa.string()),
-    ]
+RECORD_COLUMNS = (
+    Column("day", _DAY, "day of the source", True),
+    Column("source_id", _TEXT, "SHA-256 of stream and path", True),
+    Column("generation", _INT, "rewrites of the source before this record", True),
+    Column("snapshot", _INT, "run of bytes, within the generation, that it came in with", True),
+    Column("position", _INT, "which record of the generation, from 0", True),
+    Column("record", _BYTES, "the line's exact bytes, or the item as canonical JSON", True),
+    Column("salt", _BYTES, "16 random bytes that hide the record's leaf", True),
+    Column("status", _TEXT, "ok, partial_tail or quarantined", True),
+    Column("reason", _TEXT, "why it is not ok, or empty", True),
 )
+
+SOURCE_COLUMNS = (
+    Column("day", _DAY, "day of the source", True),
+    Column("stream", _TEXT, "stream it landed in", True),
+    Column("source_id", _TEXT, "SHA-256 of stream and path", True),
+    Column("path", _TEXT, "relative to the stream's fixed folder", True),
+    Column("generation", _INT, "rewrites of the source before", True),
+    Column("snapshot", _INT, "which snapshot of the generation, from 0", True),
+    Column("position", _INT, "position of the first record", True),
+    Column("records", _INT, "number of records", True),
+    Column("start", _INT, "first byte taken, of the decompressed source", True),
+    Column("end", _INT, "byte after the last one taken", True),
+    Column("container", _TEXT, "how the bytes are cut into records", True),
+    Column("compression", _TEXT, "none, gzip or zstd", True),
+    Column("growth", _TEXT, "new, appended or rewritten", True),
+    Column("quarantined", _INT, "records that could not be read as what they are", True),
+    Column("partial_tails", _INT, "1 where the last line had no newline", True),
+    Column("format", _TEXT, "the tool's format, by which events are made", True),
+    Column("format_evidence", _TEXT, "why it is taken for this format", True),
+    Column("size_bytes", _INT, "size of the landed file then", True),
+    Column("mtime_ns", _INT, "its modification time then, ns since 1970", True),
+    Column("is_complete", pa.bool_(), "whether the file, as it was then, is taken in to its end", True),
+    Column("resume_at", _INT, "byte at which the next snapshot starts", True),
+    Column("resume_position", _INT, "position of the next record", True),
+    Column("tail_start", _INT, "start of the bytes that must still be there for the source to count as appended to"),
+    Column("tail_nonce", _BYTES, "hides the next column"),
+    Column("tail_digest", _TEXT, "content digest of these bytes, up to `resume_at`"),
+    Column("object", _TEXT, "name under `evidence/` of the source kept whole"),
+    Column("nonce", _BYTES, "hides the entry's content digest", True),
+    Column("entry", _TEXT, "the exact text of the day tree's leaf", True),
+    Column("data_file", _TEXT, "file of `records` with the rows", True),
+    Column("ingested_at", _TIME, "when the batch was written", True),
+)
+
+SEAL_COLUMNS = (
+    Column("index", _INT, "which entry of the log, from 0", True),
+    Column("day", _DAY, "day it closes", True),
+    Column("kind", _TEXT, "seal; other kinds are reserved", True),
+    Column("segment", _INT, "which seal of the day, from 1", True),
+    Column("sources", _INT, "sources under it", True),
+    Column("records", _INT, "records under it", True),
+    Column("root", _TEXT, "root of the day tree, hex", True),
+    Column("sealed_at", _TIME, "when it was decided", True),
+    Column("entry", _TEXT, "the exact text of the log's leaf", True),
+)
+
+
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
+    return pa.schema([pa.field(column.name, column.type, nullable=not column.is_required) for column in columns])
+
+
+RECORDS = _schema(RECORD_COLUMNS)
 """One row per record."""
 
-SOURCES = pa.schema(
-    [
-        _required("day", pa.date32()),
-        _required("stream", pa.string()),
-        _required("source_id", pa.string()),
-        _required("path", pa.string()),
-        _required("generation", pa.int64()),
-        _required("snapshot", pa.int64()),
-        _required("position", pa.int64()),
-        _required("records", pa.int64()),
-        _required("start", pa.int64()),
-        _required("end", pa.int64()),
-        _required("container", pa.string()),
-        _required("compression", pa.string()),
-        _required("growth", pa.string()),
-        _required("quarantined", pa.int64()),
-        _required("partial_tails", pa.int64()),
-        _required("format", pa.string()),
-        _required("format_evidence", pa.string()),
-        _required("size_bytes", pa.int64()),
-        _required("mtime_ns", pa.int64()),
-        _required("is_complete", pa.bool_()),
-        _required("resume_at", pa.int64()),
-        _required("resume_position", pa.int64()),
-        pa.field("tail_start", pa.int64()),
-        pa.field("tail_nonce", pa.binary()),
-        pa.field("tail_digest", pa.string()),
-        pa.field("object", pa.string()),
-        _required("nonce", pa.binary()),
-        _required("entry", pa.string()),
-        _required("data_file", pa.string()),
-        _required("ingested_at", pa.timestamp("us", tz="UTC")),
-    ]
-)
+SOURCES = _schema(SOURCE_COLUMNS)
 """One row per snapshot: a projection of the commits of `records`, with what the next run needs to go on."""
 
-SEALS = pa.schema(
-    [
-        _required("index", pa.int64()),
-        _required("day", pa.date32()),
-        _required("kind", pa.string()),
-        _required("segment", pa.int64()),
-        _required("sources", pa.int64()),
-        _required("records", pa.int64()),
-        _required("root", pa.string()),
-        _required("sealed_at", pa.timestamp("us", tz="UTC")),
-        _required("entry", pa.string()),
-    ]
-)
-"""One row per entry of the log, in the log's order; `entry` is the leaf's exact text."""
+SEALS = _schema(SEAL_COLUMNS)
+"""One row per entry of the log, in the log's order."""

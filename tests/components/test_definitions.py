@@ -1,0 +1,120 @@
+"""What is loaded from the policy folder: an empty load would be silent otherwise."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from audit_pipeline.components.run_logs import EVENT_TABLES
+from audit_pipeline.definitions import assets_module, build_definitions, defs
+from audit_pipeline.errors import PolicyError
+from audit_pipeline.policy import load_policy
+from audit_pipeline.records.events import EVENT_SCHEMAS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EVIDENCE = {"records", "sources", "daily_merkle_root"}
+EVENTS = {"runs", "annotations", "generations", "reward_scores", "training_metrics"}
+
+
+def key_names(keys: object) -> set[str]:
+    return {key.to_user_string() for key in keys}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("where", ["repository", "project"])
+def test_exactly_these_assets_checks_jobs_and_schedules_are_loaded(where: str, project: Path) -> None:
+    loaded = build_definitions(REPOSITORY if where == "repository" else project)
+
+    graph = loaded.resolve_asset_graph()
+    repository = loaded.get_repository_def()
+    assert key_names(graph.get_all_asset_keys()) == EVIDENCE | EVENTS
+    assert key_names(graph.asset_check_keys) == {"records:nothing_lost", "daily_merkle_root:evidence_holds"}
+    assert [name for name in repository.job_names if not name.startswith("__")] == ["daily_audit"]
+    assert [schedule.name for schedule in repository.schedule_defs] == ["daily_audit_schedule"]
+    assert list(repository.sensor_defs) == []
+
+
+def test_the_code_location_finds_the_policy_that_the_environment_names(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_POLICY", str(project))
+
+    loaded = defs()
+
+    assert key_names(loaded.resolve_asset_graph().get_all_asset_keys()) == EVIDENCE | EVENTS
+
+
+def test_the_event_assets_are_the_event_tables() -> None:
+    assert EVENT_TABLES.keys() == EVENT_SCHEMAS.keys()
+
+
+def test_groups_and_dependencies_keep_the_seal_free_of_the_typed_view(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+
+    groups = {node.key.to_user_string(): node.group_name for node in graph.asset_nodes}
+    parents = {node.key.to_user_string(): key_names(node.parent_keys) for node in graph.asset_nodes}
+    assert groups == {**dict.fromkeys(EVIDENCE, "evidence"), **dict.fromkeys(EVENTS, "events")}
+    assert parents["daily_merkle_root"] == {"records", "sources"}
+    assert [parents[name] for name in EVENTS] == [{"records"}] * len(EVENTS)
+
+
+def test_partitions_are_the_days_from_the_policys_start_to_today(definitions: dg.Definitions, project: Path) -> None:
+    for node in definitions.resolve_asset_graph().asset_nodes:
+        days = node.partitions_def.get_partition_keys(current_time=datetime(2026, 3, 5, 10, tzinfo=UTC))
+
+        assert date.fromisoformat(days[0]) == load_policy(project, {}).start
+        assert days[-1] == "2026-03-05"
+
+
+def test_the_nightly_run_is_for_the_day_before(definitions: dg.Definitions) -> None:
+    """With `end_offset=1` the last partition is the day that has only begun."""
+    repository = definitions.get_repository_def()
+    schedule = repository.get_schedule_def("daily_audit_schedule")
+    at = datetime(2026, 3, 5, 0, 30, tzinfo=UTC)
+    tick = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+
+    requests = schedule.evaluate_tick(tick).run_requests
+
+    assert schedule.cron_schedule == "30 0 * * *"
+    assert schedule.execution_timezone == "UTC"
+    assert [request.partition_key for request in requests] == ["2026-03-04"]
+
+
+def test_the_job_runs_everything_in_one_process(definitions: dg.Definitions) -> None:
+    job = definitions.resolve_job_def("daily_audit")
+
+    assert job.executor_def is dg.in_process_executor
+    assert key_names(job.asset_layer.selected_asset_keys) == EVIDENCE | EVENTS
+    assert len(job.asset_layer.asset_graph.asset_check_keys) == 2
+
+
+def test_unknown_attributes_are_refused_with_file_and_line(project: Path) -> None:
+    file = project / "assets/run_logs/defs.yaml"
+    file.write_text(file.read_text().replace("path:", "pth:"))
+
+    with pytest.raises(PolicyError, match=r"defs\.yaml:8: streams\.0\.path"):
+        build_definitions(project)
+
+
+def test_a_component_alone_refuses_unknown_attributes_too(project: Path) -> None:
+    """A project that is no policy folder has Dagster alone to read its YAML."""
+    file = project / "assets/run_logs/defs.yaml"
+    file.write_text(file.read_text().replace("path:", "pth:"))
+
+    tree = dg.ComponentTree.from_module(defs_module=assets_module(project), project_root=project)
+
+    with pytest.raises(Exception, match="run_logs") as refused:
+        tree.build_defs()
+    assert f"{file}:7" in str(refused.value.__cause__)
+
+
+@pytest.mark.parametrize("start", ['"2026-02-01"', "2026-02-01"])
+def test_a_start_may_be_written_with_or_without_quotes(project: Path, start: str) -> None:
+    for name in ("run_logs", "seal"):
+        file = project / "assets" / name / "defs.yaml"
+        file.write_text(file.read_text().replace('"2026-01-01"', start))
+
+    graph = build_definitions(project).resolve_asset_graph()
+
+    firsts = {node.partitions_def.get_first_partition_key() for node in graph.asset_nodes}
+    assert firsts == {"2026-02-01"}

@@ -1,0 +1,97 @@
+"""Commits of our own tables: each transaction once, and rows read back as they were declared."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from audit_pipeline.errors import StorageError
+from audit_pipeline.lake.tables import Table, open_table, put_rows
+
+SCHEMA = pa.schema(
+    [pa.field("day", pa.date32(), False), pa.field("n", pa.int64(), False), pa.field("text", pa.string())]
+)
+THINGS = Table("things", "restricted", SCHEMA, ("day", "n"))
+
+
+def rows(*numbers: int, day: date = date(2026, 3, 5)) -> pa.Table:
+    return pa.table({"day": [day] * len(numbers), "n": numbers, "text": [None] * len(numbers)}, schema=SCHEMA)
+
+
+def test_a_transaction_lands_once_whichever_handle_brings_it(tmp_path: Path) -> None:
+    first, second = open_table(THINGS, tmp_path), open_table(THINGS, tmp_path)
+    file = put_rows(first, "1.parquet", rows(1, 2))
+
+    assert first.commit([file], "app", 1)
+    assert not second.commit([file], "app", 1)
+    assert not first.commit([file], "app", 1)
+
+    assert open_table(THINGS, tmp_path).read(["n"]).column("n").to_pylist() == [1, 2]
+
+
+def test_other_transactions_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    first, second = open_table(THINGS, tmp_path), open_table(THINGS, tmp_path)
+
+    assert first.commit([put_rows(first, "a.parquet", rows(1))], "a", 1)
+    assert second.commit([put_rows(second, "b.parquet", rows(2))], "b", 1)
+
+    assert sorted(open_table(THINGS, tmp_path).read(["n"]).column("n").to_pylist()) == [1, 2]
+
+
+def test_rows_of_one_day_come_from_files_that_may_have_it(tmp_path: Path) -> None:
+    table = open_table(THINGS, tmp_path)
+    files = [put_rows(table, f"{n}.parquet", rows(n, day=date(2026, 3, n))) for n in (1, 2, 3)]
+    table.commit(files, "app", 1)
+    (tmp_path / "restricted/things/3.parquet").unlink()
+
+    assert table.read(["n"], date(2026, 3, 2)).column("n").to_pylist() == [2]
+    with pytest.raises(StorageError, match=r"3\.parquet"):
+        table.read(["n"])
+
+
+def test_a_table_of_another_schema_version_is_refused(tmp_path: Path) -> None:
+    DeltaTable.create(str(tmp_path / "restricted/things"), SCHEMA, description="something else")
+
+    with pytest.raises(StorageError, match="something else"):
+        open_table(THINGS, tmp_path)
+
+
+def test_the_log_is_kept_forever_and_rows_cannot_be_deleted(tmp_path: Path) -> None:
+    open_table(THINGS, tmp_path)
+
+    configuration = DeltaTable(str(tmp_path / "restricted/things")).metadata().configuration
+
+    assert configuration["delta.appendOnly"] == "true"
+    assert configuration["delta.enableExpiredLogCleanup"] == "false"
+    assert configuration["delta.logRetentionDuration"] == "interval 36500 days"
+
+
+def test_checkpoints_of_the_table_leave_every_commit_in_place(tmp_path: Path) -> None:
+    table = open_table(THINGS, tmp_path)
+    for n in range(1, 111):
+        assert table.commit([put_rows(table, f"{n}.parquet", rows(n))], "app", n, {"number": str(n)})
+
+    assert (tmp_path / "restricted/things/_delta_log/_last_checkpoint").exists()
+    found = [
+        action["commitInfo"]["number"]
+        for _, actions in table.commits(1, 110)
+        for action in actions
+        if "commitInfo" in action
+    ]
+    assert found == [str(n) for n in range(1, 111)]
+    assert open_table(THINGS, tmp_path).transaction("app") == 110
+
+
+def test_statistics_are_kept_of_the_indexed_columns_alone(tmp_path: Path) -> None:
+    table = open_table(THINGS, tmp_path)
+    secret = rows(1).set_column(2, SCHEMA.field("text"), pa.array(["secret"]))
+
+    table.commit([put_rows(table, "1.parquet", secret)], "app", 1)
+
+    log = (tmp_path / "restricted/things/_delta_log" / f"{1:020}.json").read_text()
+    add = next(json.loads(line)["add"] for line in log.splitlines() if '"add"' in line)
+    assert json.loads(add["stats"])["minValues"] == {"day": "2026-03-05", "n": 1}
+    assert "secret" not in log
