@@ -27,7 +27,7 @@ def build_definitions(root: Path) -> dg.Definitions:
 
 
 def assets_module(root: Path) -> ModuleType:
-    """The policy's `assets/` as a module made from its path: an import name `assets` would clash with other projects'."""
+    """The policy's `assets/` as a module made from its path: the import name `assets` would clash with others."""
     spec = ModuleSpec("audit_policy_assets", None, is_package=True)
     spec.submodule_search_locations = [str(root / "assets")]
     return module_from_spec(spec)

@@ -77,8 +77,8 @@ def _derive_commit(
     records: OpenTable, version: int, data_files: list[str], tables: dict[str, OpenTable]
 ) -> dict[str, DataFile]:
     outputs = {name: _Output(table, f"{version}.parquet") for name, table in tables.items()}
-    for file in data_files:
-        for format_name, context, rows in _snapshots(records, file):
+    for data_file in data_files:
+        for format_name, context, rows in _snapshots(records, data_file):
             for name, events in derive_rows(format_name, context, rows).items():
                 outputs[name].write(events)
     return {name: file for name, output in outputs.items() if (file := output.close()) is not None}

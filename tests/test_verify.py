@@ -64,7 +64,7 @@ def test_an_untouched_lake_holds_and_says_how_far_that_goes(sealed: LakeForTests
     assert found.problems == ()
     assert found.levels == ("self-consistent", "extends-own-mark")
     assert (found.days, found.sources, found.records, found.log_size, found.unsealed_records) == (2, 4, 56, 2, 0)
-    assert any("key stored beside the lake" in note for note in found.notes)
+    assert any("key beside the lake" in note for note in found.notes)
 
 
 def test_a_trusted_key_adds_the_level_signed(sealed: LakeForTests) -> None:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from tests.components.conftest import QUIET, YESTERDAY, checks, land, metadata, run_job
 
 from audit_pipeline.components import specs
 from audit_pipeline.demo import flip_bit
 from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.policy import load_policy
 from audit_pipeline.verify import verify
+from tests.components.conftest import QUIET, YESTERDAY, checks, land, metadata, run_job
 
 ROLLOUTS = b'{"input": "a", "output": "b", "score": 1.0, "step": 1}\n' * 3
 

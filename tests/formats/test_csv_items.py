@@ -1,5 +1,6 @@
 """Items of CSV files."""
 
+import csv
 import random
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_field_beyond_the_bound_ends_the_items(monkeypatch: pytest.MonkeyPatch
 
 def test_a_quote_left_open_does_not_read_the_whole_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_items, "MAX_FIELD", 200_000)
-    monkeypatch.setattr(csv_items, "raise_field_limit", lambda: csv_items.csv.field_size_limit(200_000))
+    monkeypatch.setattr(csv_items, "raise_field_limit", lambda: csv.field_size_limit(200_000))
 
     assert reasons("csv", b'a,b\n1,"2\n' + b"x\n" * 150_000) == ["oversize"]
 

@@ -60,7 +60,7 @@ def format_of(path: str, content: bytes) -> str:
         ("latin.csv", b"x,y\nM\xfcller,2\n", "csv"),
         ("a.dat", b"x,y\n1,2\n", "text"),
         ("train.log", b"[2026-01-01 10:00:00] [INFO] start\n\x00\x00\x00\n", "text"),
-        ("latin.out", "Die Größe und das Maß, überall im Land\n".encode("latin-1"), "text"),
+        ("latin.out", "Die Größe und das Maß, überall im Land das gleiche\n".encode("latin-1"), "text"),
         ("metrics/loss", b"1795454137312 0.69 1\n", "text"),
         ("README.md", b"[![badge](x)](y)\n", "text"),
         ("image.png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "whole"),

@@ -8,7 +8,13 @@ import pytest
 
 from tests.formats.support import MTIME, derive
 
-HEADER = {"best_model_checkpoint": None, "epoch": 1.0, "global_step": 2, "log_history": [], "max_steps": 2}
+HEADER: dict[str, Any] = {
+    "best_model_checkpoint": None,
+    "epoch": 1.0,
+    "global_step": 2,
+    "log_history": [],
+    "max_steps": 2,
+}
 TRAIN = {"step": 1, "epoch": 0.5, "loss": 0.25, "grad_norm": 1.5, "rewards/margins": 2}
 EVAL = {"step": 1, "epoch": 0.5, "eval_loss": 0.5}
 SUMMARY = {"step": 2, "epoch": 1.0, "train_loss": 0.75, "train_runtime": 3.5, "total_flos": 0.0}

@@ -1,0 +1,107 @@
+"""What a verification finds: problems, notes, levels and counts."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, TypeVar
+
+from audit_pipeline import tlog
+from audit_pipeline.errors import AuditError
+from audit_pipeline.lake.rows import SnapshotName
+
+if TYPE_CHECKING:
+    from audit_pipeline.verify.log import CheckedLog
+
+_Checked = TypeVar("_Checked")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that does not hold. `-` where a field has no meaning."""
+
+    table: str
+    day: str
+    source: str
+    position: str
+    """One position or a range of them."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was checked and what holds."""
+
+    levels: tuple[str, ...]
+    """`self-consistent`, `extends-own-mark`, `signed`: what was shown; none where there are problems."""
+    notes: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    days: int
+    sources: int
+    """Source entries whose rows were hashed again."""
+    records: int
+    log_size: int
+    unsealed_records: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """The days that are looked at; an end that is None is open."""
+
+    first: date | None
+    last: date | None
+
+    def __contains__(self, day: date) -> bool:
+        return (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
+
+    def overlaps(self, first: date, last: date) -> bool:
+        return (self.first is None or last >= self.first) and (self.last is None or first <= self.last)
+
+
+class Findings:
+    """Collects what the checks of one verification find."""
+
+    def __init__(self) -> None:
+        self.levels: list[str] = []
+        self.notes: list[str] = []
+        self.problems: list[Problem] = []
+        self.sources = 0
+        self.records = 0
+
+    def add(self, table: str, message: str, day: date | None = None) -> None:
+        """A problem of a table, or of a day in it."""
+        self.problems.append(Problem(table, "-" if day is None else day.isoformat(), "-", "-", message))
+
+    def add_of(self, table: str, entry: tlog.SourceEntry, message: str) -> None:
+        """A problem of one snapshot."""
+        last = entry.position + max(entry.records - 1, 0)
+        positions = str(last) if last == entry.position else f"{entry.position}-{last}"
+        self.problems.append(Problem(table, entry.day.isoformat(), entry.source, positions, message))
+
+    def guard(self, table: str, check: Callable[[], _Checked]) -> _Checked | None:
+        """What `check` gives; what it refuses to go on with is a problem of `table`, and None."""
+        try:
+            return check()
+        except AuditError as err:
+            self.add(table, str(err))
+            return None
+
+    def verification(
+        self,
+        log: "CheckedLog",
+        committed: Mapping[SnapshotName, tlog.SourceEntry],
+        sealed: Collection[SnapshotName],
+        days: DayRange,
+    ) -> Verification:
+        unsealed = [entry for name, entry in committed.items() if name not in sealed and entry.day in days]
+        if unsealed:
+            self.notes.append(f"{len(unsealed)} snapshots came in since the last seal: not yet protected")
+        return Verification(
+            levels=() if self.problems else tuple(self.levels),
+            notes=tuple(self.notes),
+            problems=tuple(self.problems),
+            days=len({seal.day for seal in log.signed if seal.day in days}),
+            sources=self.sources,
+            records=self.records,
+            log_size=len(log.signed),
+            unsealed_records=sum(entry.records for entry in unsealed),
+        )

@@ -1,0 +1,154 @@
+"""Rows, their commits and the kept sources against the source entries."""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+from audit_pipeline import tlog
+from audit_pipeline.errors import AuditError, StorageError
+from audit_pipeline.lake import evidence
+from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.hashing import hash_nodes
+from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
+from audit_pipeline.lake.projection import ENTRIES_KEY, expected_rows
+from audit_pipeline.lake.rows import FoundRows, SnapshotName, days_of_file, rows_of_file
+from audit_pipeline.lake.slices import read_up_to, skip
+from audit_pipeline.lake.tables import OpenTable
+from audit_pipeline.records import canonical
+from audit_pipeline.verify.findings import DayRange, Findings, Problem
+
+_WORKERS = 2
+_PIECE_BYTES = 1 << 20
+
+Committed = dict[SnapshotName, tlog.SourceEntry]
+
+
+def read_commits(lake: Lake, findings: Findings) -> Committed:
+    """The source entries that the commits of `records` made, each once."""
+    records = lake.open(RECORDS)
+    committed: Committed = {}
+    for version, actions in records.commits(1, records.version):
+        for text in _entry_texts(actions):
+            entry = tlog.parse_source(text.encode())
+            name = (entry.source, entry.generation, entry.snapshot)
+            if entry.lake != lake.lake_id or name in committed:
+                findings.add_of("records", entry, f"commit {version}: of another lake, or committed twice")
+            committed[name] = entry
+    return committed
+
+
+def check_projection(lake: Lake, findings: Findings) -> None:
+    """`sources` is what the data files' footers and the commits give."""
+    records, sources = lake.open(RECORDS), lake.open(SOURCES)
+    behind = records.version - sources.transaction("sources")
+    if behind:
+        findings.notes.append(f"`sources` is {behind} commits behind `records`; the next run completes it")
+    found = {_name(row): row for row in sources.read(SOURCES.schema.names).to_pylist()}
+    expected = {_name(row): row for row in expected_rows(records, records.version - behind)}
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            day = str((found.get(name) or expected[name])["day"])
+            message = "the row is not what the commit and the data file say"
+            findings.problems.append(Problem("sources", day, name[0], "-", message))
+
+
+def check_rows(lake: Lake, committed: Committed, days: DayRange, findings: Findings) -> None:
+    """Every row hashes into its snapshot's root; no row is outside a snapshot, none is missing."""
+    records = lake.open(RECORDS)
+    unseen = {name for name, entry in committed.items() if entry.day in days}
+    rest: dict[SnapshotName, FoundRows] = {}
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for found in pool.map(lambda name: _read_file(records, name, days, findings), records.active_files()):
+            for name, rows in found.items():
+                if name in committed and name not in rest and rows.count == committed[name].records:
+                    _check_snapshot(committed[name], rows, findings)
+                    unseen.discard(name)
+                else:  # rows of one snapshot in several files, as after a compaction, or a fault
+                    rest.setdefault(name, FoundRows()).merge(rows)
+    for name, rows in sorted(rest.items()):
+        unseen.discard(name)
+        if name not in committed:
+            positions = rows.in_order()[0]
+            day, where = ", ".join(sorted(map(str, rows.days))), f"{positions[0]}-{positions[-1]}"
+            message = f"{rows.count} rows outside any commit of ours"
+            findings.problems.append(Problem("records", day, name[0], where, message))
+        elif committed[name].day in days:
+            _check_snapshot(committed[name], rows, findings)
+    for name in sorted(unseen):
+        if committed[name].records:
+            findings.add_of("records", committed[name], "all its rows are missing")
+        else:
+            _check_snapshot(committed[name], FoundRows(), findings)
+
+
+def check_objects(lake: Lake, days: DayRange, findings: Findings) -> None:
+    """Each kept source still has the bytes that were taken in."""
+    for row in lake.open(SOURCES).read(["entry", "object", "nonce", "day"]).to_pylist():
+        if row["object"] and row["day"] in days:
+            entry = tlog.parse_source(row["entry"].encode())
+            try:
+                _check_object(lake.evidence, row["object"], entry, row["nonce"])
+            except AuditError as err:
+                findings.add_of("evidence", entry, str(err))
+
+
+def _read_file(records: OpenTable, name: str, days: DayRange, findings: Findings) -> dict[SnapshotName, FoundRows]:
+    try:
+        in_file = days_of_file(records, name)
+        return rows_of_file(records, name) if in_file is None or days.overlaps(*in_file) else {}
+    except AuditError as err:
+        findings.add("records", str(err))
+        return {}
+
+
+def _check_snapshot(entry: tlog.SourceEntry, rows: FoundRows, findings: Findings) -> None:
+    positions, leaves, exceptions = rows.in_order()
+    findings.sources += 1
+    findings.records += len(positions)
+    expected = range(entry.position, entry.position + entry.records)
+    if positions.tolist() != list(expected):
+        findings.add_of("records", entry, _position_fault(positions.tolist(), expected))
+    elif other_days := rows.days - {entry.day}:
+        findings.add_of("records", entry, f"rows say day {min(other_days)}")
+    elif canonical.exceptions_digest(exceptions) != entry.exceptions:
+        findings.add_of("records", entry, "a status or reason was changed")
+    elif tlog.tree_root(leaves, hash_nodes).hex() != entry.root:
+        findings.add_of("records", entry, "a record or a salt was changed: the rows do not give the sealed root")
+
+
+def _check_object(objects: Folder, name: str, entry: tlog.SourceEntry, nonce: bytes) -> None:
+    hasher, left = canonical.content_hasher(nonce), entry.end - entry.start
+    is_line = evidence.is_line_object(name)
+    compression = "none" if is_line else entry.compression
+    with evidence.open_object(objects, name) as kept, decompressed(kept, compression) as stream:
+        skip(stream, 0 if is_line else entry.start)
+        while left:
+            piece, is_broken = read_up_to(stream, min(left, _PIECE_BYTES))
+            hasher.update(piece)
+            left -= len(piece)
+            if is_broken or not piece:
+                break
+    if left or hasher.hexdigest() != entry.content:
+        raise StorageError(f"{objects.path(name)}: not the bytes that were taken in; restore it from a backup")
+
+
+def _entry_texts(actions: Iterable[dict[str, object]]) -> Iterator[str]:
+    for action in actions:
+        info = action.get("commitInfo")
+        if isinstance(info, dict) and ENTRIES_KEY in info:
+            yield from json.loads(info[ENTRIES_KEY])
+
+
+def _position_fault(found: list[int], expected: range) -> str:
+    there = set(found)
+    lost, extra = sorted(set(expected) - there), sorted(there - set(expected))
+    twice = sorted({one for one, following in pairwise(found) if one == following})
+    faults = (("missing", lost), ("not sealed", extra), ("twice", twice))
+    named = "; ".join(f"{fault} {', '.join(map(str, which[:5]))}" for fault, which in faults if which)
+    return f"expected {len(expected)} rows, found {len(found)}: position {named}"
+
+
+def _name(row: dict[str, object]) -> SnapshotName:
+    return str(row["source_id"]), int(str(row["generation"])), int(str(row["snapshot"]))

@@ -1,0 +1,94 @@
+"""What `dg` makes of our components: in this repository, and in a project that only has the package installed."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PYPROJECT = """\
+[project]
+name = "other"
+version = "0"
+[tool.dg]
+directory_type = "project"
+[tool.dg.project]
+root_module = "other"
+"""
+DEFINITIONS = """\
+from pathlib import Path
+import dagster as dg
+
+@dg.definitions
+def defs():
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+"""
+ENTRY_POINTS = "[dagster_dg_cli.registry_modules]\naudit_pipeline = audit_pipeline.components\n"
+
+pytestmark = pytest.mark.needs("dg", "dagster-dg-cli")
+
+
+def run_dg(*arguments: str, folder: Path, python_path: list[Path], home: Path) -> str:
+    """Standard output of `dg`, which must succeed."""
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("AUDIT_")}
+    environ |= {"PYTHONPATH": os.pathsep.join(map(str, python_path)), "DAGSTER_HOME": str(home)}
+    done = subprocess.run(["dg", *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def other_project(tmp_path: Path) -> Path:
+    """A project as dg makes one, beside an installed distribution of ours that has the entry point."""
+    package = tmp_path / "other" / "src" / "other"
+    (package / "defs").mkdir(parents=True)
+    (tmp_path / "other" / "pyproject.toml").write_text(PYPROJECT)
+    (package / "__init__.py").touch()
+    (package / "defs" / "__init__.py").touch()
+    (package / "definitions.py").write_text(DEFINITIONS)
+    installed = tmp_path / "installed" / "rlhf_audit_pipeline-0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: rlhf-audit-pipeline\nVersion: 0\n")
+    (installed / "entry_points.txt").write_text(ENTRY_POINTS)
+    return tmp_path / "other"
+
+
+def test_dg_checks_and_lists_this_repository(tmp_path: Path) -> None:
+    arguments = {"folder": REPOSITORY, "python_path": [REPOSITORY], "home": tmp_path}
+
+    run_dg("check", "defs", **arguments)  # type: ignore[arg-type]  # checks the YAML, too
+    listed = json.loads(run_dg("list", "defs", "--json", **arguments))  # type: ignore[arg-type]
+
+    assert [job["name"] for job in listed["jobs"]] == ["daily_audit"]
+    assert len(listed["assets"]) == 8
+
+
+def test_another_project_scaffolds_our_components_and_loads_their_assets(other_project: Path, tmp_path: Path) -> None:
+    python_path = [REPOSITORY, other_project.parent / "installed", other_project / "src"]
+    arguments = {"folder": other_project, "python_path": python_path, "home": tmp_path}
+    run_logs = ["scaffold", "defs", "audit_pipeline.components.RunLogs", "logs", "--stream", "votes"]
+
+    run_dg(*run_logs, "--start", "2026-02-01", **arguments)  # type: ignore[arg-type]
+    run_dg("scaffold", "defs", "audit_pipeline.components.DailySeal", "seal", **arguments)  # type: ignore[arg-type]
+
+    written = yaml.safe_load((other_project / "src/other/defs/logs/defs.yaml").read_text())
+    assert written["attributes"] == {
+        "start": "2026-02-01",
+        "streams": [{"name": "votes", "path": "votes/{date}/**"}],
+    }
+    listed = json.loads(run_dg("list", "defs", "--json", **arguments))  # type: ignore[arg-type]
+    assert {asset["asset_key"] for asset in listed["assets"]} == {
+        "records",
+        "sources",
+        "daily_merkle_root",
+        "runs",
+        "annotations",
+        "generations",
+        "reward_scores",
+        "training_metrics",
+    }
+    assert {check["name"] for check in listed["asset_checks"]} == {"nothing_lost", "evidence_holds"}
