@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -27,19 +27,22 @@ _TRIES = 500  # flips to try until the file still opens, so that only evidence c
 Say = Callable[[str], None]
 
 
-def run_demo(home: Path, records: int, today: date, say: Say) -> None:
+def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], say: Say) -> None:
     """Run the demo in `home`, a folder of its own that an earlier demo may have left.
+
+    `environ` is the process's: the runs read the profile and the key's passphrase from it as well.
 
     Raises:
         InputError: `home` holds something else.
         ProofError: the lake does not verify, or the tampered copy does.
     """
     _prepare_home(home)
-    policy = load_policy(home, {})
+    policy = load_policy(home, environ)
     days = [today - timedelta(days=n) for n in range(DAYS, 0, -1)]
     files = write_sample_logs(policy.places.landing, days, records, SEED)
     say(f"1. {files} sample files of several tools, {days[0]} to {days[-1]}, some broken: {policy.places.landing}")
-    vkey = make_keys(policy.places.keys, _ORIGIN_PREFIX, os.urandom, None)
+    passphrase = environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None
+    vkey = make_keys(policy.places.keys, _ORIGIN_PREFIX, os.urandom, passphrase)
     say(f"2. A signing key for this demo; its public half: {vkey}")
     for done in run_days(home, policy.places.dagster, days):
         if done.failures:

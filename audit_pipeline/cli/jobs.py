@@ -62,8 +62,8 @@ def _load_job(root: Path) -> dg.JobDefinition:
 def _failures(finished: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in finished.get_step_failure_events():
         error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
+        while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+            error = error.cause  # below Dagster's own frames is the error that an asset raised
         yield f"{event.step_key}: {' '.join(error.message.split()) if error else 'failed'}"
     for check in finished.get_asset_check_evaluations():
         if not check.passed:

@@ -48,7 +48,7 @@ def run(first: datetime | None, last: datetime | None, dry_run: bool) -> None:
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
 def ui(port: int) -> None:
     """Open Dagster's UI on this policy, at http://127.0.0.1:PORT, until Ctrl-C."""
     from audit_pipeline.cli.jobs import prepare_instance
@@ -68,7 +68,13 @@ def ui_command(policy: "Policy", port: int) -> tuple[list[str], dict[str, str]]:
 
 
 @click.command()
-@click.option("--home", type=click.Path(file_okay=False, path_type=Path), default=Path("audit-demo"), show_default=True)
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("audit-demo"),
+    show_default=True,
+    help="A folder for the demo alone: emptied when it runs again.",
+)
 @click.option(
     "--records", type=click.IntRange(100), default=2000, show_default=True, help="About how many sample records."
 )
@@ -76,7 +82,7 @@ def demo(home: Path, records: int) -> None:
     """Sample logs of several tools through the daily job, verified, then tampered with in a copy to see it found."""
     from audit_pipeline.demo import run_demo
 
-    run_demo(home.absolute(), records, utc_now().date(), click.echo)
+    run_demo(home.absolute(), records, utc_now().date(), os.environ, click.echo)
 
 
 def _asked(policy: "Policy", first: date | None, last: date | None) -> list[date]:

@@ -7,7 +7,10 @@ import duckdb_extension_delta
 
 from audit_pipeline.errors import StorageError
 
-_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 AREAS = ("restricted", "audit", "released")
 
 
