@@ -145,6 +145,17 @@ def test_a_key_is_never_made_twice(command: Command, project: Path) -> None:
     assert (project / "audit-home/keys/key.pem").read_bytes() == before
 
 
+def test_init_keeps_a_key_that_the_home_has(command: Command, project: Path) -> None:
+    home = project / "audit-home"
+    before = (home / "keys/key.pem").read_bytes()
+
+    done = command("init", "another", AUDIT_HOME=str(home))
+
+    assert done.exit_code == 0
+    assert "stays" in done.stdout
+    assert (home / "keys/key.pem").read_bytes() == before
+
+
 def test_keygen_makes_a_key_with_a_passphrase(command: Command, project: Path, tmp_path: Path) -> None:
     home = str(tmp_path / "other-home")
 
@@ -354,11 +365,14 @@ def test_days_in_the_wrong_order_are_wrong_use(command: Command, project: Path) 
 
 def test_tables_are_there_by_name(command: Command, demo_home: tuple[Path, Result, float]) -> None:
     tables = "records sources seals runs annotations generations reward_scores training_metrics".split()
-    for table in tables:
-        done = command("query", "--json", f"SELECT count(*) AS n FROM {table}", AUDIT_POLICY=str(demo_home[0]))
+    sql = " UNION ALL ".join(f"SELECT '{table}' AS name, count(*) AS rows FROM {table}" for table in tables)
 
-        assert done.exit_code == 0, done.stderr
-        assert json.loads(done.stdout)["n"] > 0
+    done = command("query", "--json", sql, AUDIT_POLICY=str(demo_home[0]))
+
+    assert done.exit_code == 0, done.stderr
+    rows = {row["name"]: row["rows"] for row in map(json.loads, done.stdout.splitlines())}
+    assert list(rows) == tables
+    assert min(rows.values()) > 0
 
 
 def test_a_query_gives_lines_json_or_csv(command: Command, demo_home: tuple[Path, Result, float]) -> None:
@@ -451,6 +465,16 @@ def test_the_demo_finds_its_own_tampering(demo_home: tuple[Path, Result, float])
     for part in (f"day {YESTERDAY}", "source ", "position "):
         assert part in found[0]
     assert seconds < 90
+
+
+def test_the_demo_runs_again_and_with_a_passphrase(command: Command, tmp_path: Path) -> None:
+    first = command("demo", "--records", "100")
+    (tmp_path / "audit-demo/lake/stray").write_text("of the first run")
+
+    second = command("demo", "--records", "100", AUDIT_KEY_PASSPHRASE="secret")
+
+    assert (first.exit_code, second.exit_code) == (0, 0), second.output
+    assert not (tmp_path / "audit-demo/lake/stray").exists()
 
 
 def test_the_demo_leaves_a_folder_that_works_by_itself(

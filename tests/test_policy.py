@@ -118,6 +118,7 @@ def test_without_a_policy_folder_the_error_names_the_cure(tmp_path: Path) -> Non
         ('path: "runs/{date}/**"', 'path: "runs/{hour}"', 9, "no other braces"),
         ('path: "runs/{date}/**"', 'pth: "runs/{date}/**"', 8, "Field required"),
         ('path: "runs/{date}/**"', 'path: "runs"\n      paths: "x"', 10, "unknown key"),
+        ('path: "runs/{date}/**"', 'path: "runs"\n      format: trl', 10, "no known format"),
         ("- name: runs", "- name: Runs", 8, "lower-case"),
         ("- name: runs", "- name: _audit", 8, "reserved"),
         ("- name: runs", f"- name: {'a' * 64}", 8, "at most 63"),
@@ -206,11 +207,11 @@ def test_a_stream_is_added_after_the_last_one_whatever_follows(root: Path, end: 
     file = root / RUN_LOGS
     file.write_text(file.read_text().rstrip("\n") + end)
 
-    add_stream(root, "first", "a b/{date}/#1")
+    add_stream(root, "first", "*/{date}: #1")
     add_stream(root, "second", "c")
 
     assert [stream.name for stream in load_policy(root, {}).streams] == ["runs", "first", "second"]
-    assert load_policy(root, {}).streams[1].path == "a b/{date}/#1"
+    assert load_policy(root, {}).streams[1].path == "*/{date}: #1"
     assert file.read_text().endswith(end)
 
 

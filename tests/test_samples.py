@@ -34,6 +34,7 @@ def test_the_same_seed_gives_the_same_files_and_times(landing: Path, tmp_path: P
 
     assert files_below(tmp_path) == files_below(landing)
     assert count == len(files_below(tmp_path))
+    assert read(tmp_path, "preferences/pairs.jsonl.gz")[4:8] == bytes(4)  # gzip's own time
 
 
 def test_another_seed_gives_other_content(landing: Path, tmp_path: Path) -> None:
@@ -90,13 +91,15 @@ def test_a_sample_is_taken_for_what_its_tool_writes(landing: Path, name: str, fo
     assert detect(name, content[:HEAD_BYTES], len(raw), tail=content).format == format_name
 
 
-def test_label_studio_tasks_and_crowd_rows_have_the_fields_of_the_tools(landing: Path) -> None:
+def test_samples_without_a_detector_have_the_fields_of_their_tools(landing: Path) -> None:
     task = json.loads(read(landing, "label_studio/project-7.json"))[0]
     header = read(landing, "crowd/comparisons.csv").splitlines()[0]
+    rollout = json.loads(read(landing, "verl/rollouts/1.jsonl").splitlines()[0])
 
     assert task["annotations"][0]["result"][0]["type"] == "pairwise"
     assert {"completed_by", "created_at", "lead_time", "was_cancelled"} <= task["annotations"][0].keys()
     assert header == b"id,prompt,model_x,model_y,worker,winner,left,right"
+    assert {"input", "output", "gts", "score", "step"} <= rollout.keys()
 
 
 def test_broken_content_is_among_the_samples(landing: Path) -> None:
@@ -112,8 +115,10 @@ def test_broken_content_is_among_the_samples(landing: Path) -> None:
     assert lines[-1] != b""  # no newline at the end
     assert empty.read_bytes() == b""
     assert b'"grad_norm": NaN' in read(landing, "trl/dpo/log_history.jsonl")
+    torn = read(landing, "verl/metrics/assistant/grpo.jsonl").split(b"\n")[-1]
+    assert torn.startswith(b'{"step": ')
     with pytest.raises(json.JSONDecodeError):
-        json.loads(read(landing, "verl/metrics/assistant/grpo.jsonl").split(b"\n")[-1])
+        json.loads(torn)
 
 
 def test_existing_files_of_other_days_stay(tmp_path: Path) -> None:

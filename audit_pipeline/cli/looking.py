@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from audit_pipeline.cli.here import DAY, lake_here, policy_here
-from audit_pipeline.cli.printing import as_text, print_json, print_table
+from audit_pipeline.cli.printing import as_text, print_json, print_table, waiting
 
 if TYPE_CHECKING:
     from audit_pipeline.verify import Verification
@@ -32,7 +32,9 @@ def verify(first: datetime | None, last: datetime | None, trust: Path | None, as
     days = {"first": first.date() if first else None, "last": last.date() if last else None}
     if first and last and first > last:
         raise click.UsageError("--from is after --to")
-    found = verifying.verify(lake_here(), **days, vkeys=read_trust(trust) if trust else ())
+    vkeys = read_trust(trust) if trust else ()
+    with waiting("verifying"):
+        found = verifying.verify(lake_here(), **days, vkeys=vkeys)
     if as_json:
         print_json({**dataclasses.asdict(found), "holds": not found.problems})
     else:

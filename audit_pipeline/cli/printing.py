@@ -4,20 +4,26 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from typing import Any
 
 import click
 
 
-def is_terminal() -> bool:
-    return sys.stdout.isatty()
+def waiting(text: str) -> AbstractContextManager[object]:
+    """Shows on a terminal that work goes on."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table with rules on a terminal; elsewhere a line of column names, then a line a row, fields between tabs."""
     texts = [[as_text(value) for value in row] for row in rows]
-    if not is_terminal():
+    if not sys.stdout.isatty():
         for line in ([*columns], *texts):
             click.echo("\t".join(line))
         return
@@ -27,7 +33,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
     table = Table()
     for column in columns:
-        table.add_column(Text(column))
+        table.add_column(Text(column), overflow="fold")
     for line in texts:
         table.add_row(*[Text(text) for text in line])
     Console().print(table)

@@ -32,12 +32,16 @@ Keep copies of the folder {keys} in a safe place, away from the lake.
 @ORIGIN_PREFIX
 def init(directory: Path, origin_prefix: str) -> None:
     """Make a project in DIR: the policy, a workspace.yaml, and the keys."""
+    from audit_pipeline.lake.keys import KEY_FILE
     from audit_pipeline.policy import init_project, load_policy
 
     init_project(directory)
     click.echo(f"Policy: {directory}/assets, {directory}/resources, {directory}/expectations")
     policy = load_policy(directory.absolute(), os.environ)
-    _make_keys(policy.places, origin_prefix)
+    if (kept := policy.places.keys / KEY_FILE).exists():
+        click.echo(f"Key: {kept} was there before, and stays")
+    else:
+        _make_keys(policy.places, origin_prefix)
     click.echo(
         f"Next: put logs under {policy.places.landing}/runs/<YYYY-MM-DD>/, then `cd {directory}; audit-pipeline run`"
     )

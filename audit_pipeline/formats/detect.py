@@ -7,7 +7,7 @@ except facts that no declaration changes: an empty file, a Git LFS pointer, weig
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -122,27 +122,19 @@ def _json_content(head: bytes, lines: Sequence[bytes], extension: str, is_whole:
     sample = sample_lines(lines)
     good, all_ = len(sample.values), len(sample.lines)
     as_lines = _Content("jsonl", sample.values, f"{good} of {all_} sampled lines are JSON")
-    if all_ >= 2 and 2 * good > all_:
-        return as_lines
     try:
         document = read_document(head, is_whole)
     except ValueError:
-        return _broken_json_content(as_lines, extension, starts_as_json)
+        if 2 * good > all_ or extension in _JSON_LINES or (extension == ".json" and good):
+            return as_lines
+        is_named = extension == ".json" and starts_as_json
+        return _Content("json", [], ".json, starts as JSON and cannot be read") if is_named else None
     if len(lines) > 1 or extension == ".json":
         return _Content("json", sample_document(document), "one JSON document")
     if extension not in _JSON_LINES and not isinstance(document, dict):
         return None  # a text that happens to be `[]`
     # One line may be the first of many: a document read as a line loses nothing, lines read as a document do.
     return _Content("jsonl", [document], "one line of JSON")
-
-
-def _broken_json_content(as_lines: _Content, extension: str, starts_as_json: bool) -> _Content | None:
-    if extension in _JSON_LINES:
-        return replace(as_lines, why=f"{as_lines.why}, {extension}")
-    if as_lines.items:
-        return as_lines
-    is_named = extension == ".json" and starts_as_json
-    return _Content("json", [], ".json, starts as JSON and cannot be read") if is_named else None
 
 
 def _looks_like_text(head: bytes) -> bool:

@@ -181,6 +181,5 @@ def _is_array_of_objects(value: Any) -> bool:
     return (
         isinstance(value, list)
         and not isinstance(value, canonical.RepeatedKeys)
-        and bool(value)
         and all(isinstance(element, dict | canonical.RepeatedKeys) for element in value)
     )

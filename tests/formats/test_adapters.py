@@ -3,6 +3,7 @@
 import hashlib
 import json
 import string
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def test_rows_do_not_depend_on_how_records_are_cut_into_calls() -> None:
         (b"\xef\xbb\xbf" + LINE + b"\r", "ok", 1),
         (LINE, "partial_tail", 1),
         (LINE[:-4], "partial_tail", 0),
+        (LINE + b" {}", "partial_tail", 0),
         (LINE, "quarantined", 0),
         (b"", "ok", 0),
         (b" \r", "ok", 0),
@@ -152,7 +154,10 @@ def test_odd_values_never_escape(format: str, values: list[dict[str, Any]]) -> N
 
 
 def test_generic_formats_have_no_events() -> None:
-    for name in ADAPTERS.keys() - set(TOOLS):
+    generic = ADAPTERS.keys() - set(TOOLS)
+
+    assert len(generic) == 11
+    for name in generic:
         assert derive_rows(name, SOURCE, [(0, LINE, "ok")]) == {}
 
 
@@ -163,9 +168,13 @@ def test_an_unknown_format_is_refused() -> None:
 
 def test_every_tool_file_is_registered() -> None:
     folder = Path(derive_rows.__code__.co_filename).parent
-    tools = {path.stem for path in folder.glob("*.py") if "\nADAPTERS = (" in path.read_text()}
+    tools = [path.stem for path in folder.glob("*.py") if "\nADAPTERS = (" in path.read_text()]
 
-    assert tools == {"generic", "preference", "trl", "verl"}
+    found = [adapter for tool in tools for adapter in import_module(f"audit_pipeline.formats.{tool}").ADAPTERS]
+
+    assert sorted(tools) == ["generic", "preference", "trl", "verl"]
+    assert {adapter.name: adapter for adapter in found} == ADAPTERS
+    assert len(found) == len(ADAPTERS)
     assert TOOLS == [
         "preference_pairs",
         "trl_completions",

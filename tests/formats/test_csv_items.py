@@ -21,10 +21,11 @@ def test_a_row_is_an_object_from_header_to_text() -> None:
 
 
 @pytest.mark.parametrize("delimiter", [b"\t", b";", b","])
-def test_the_delimiter_is_found_in_the_header(delimiter: bytes) -> None:
-    content = b'"a,;\t,;\t"|b\n1|2\n'.replace(b"|", delimiter)
+@pytest.mark.parametrize("quoted", [b"a,,,", b"a;;;"])
+def test_the_delimiter_is_found_in_the_header(delimiter: bytes, quoted: bytes) -> None:
+    content = b'"%s"|b\n1|2\n'.replace(b"|", delimiter) % quoted
 
-    assert items("csv", content) == [(b'{"a,;\\t,;\\t":"1","b":"2"}', OK, "")]
+    assert items("csv", content) == [(b'{"%s":"1","b":"2"}' % quoted, OK, "")]
 
 
 def test_repeated_header_names_lose_no_field() -> None:

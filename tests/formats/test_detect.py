@@ -1,5 +1,6 @@
 """What a landed file is, whatever it is called."""
 
+import csv
 import gzip
 import json
 
@@ -9,6 +10,7 @@ import zstandard
 
 from audit_pipeline.errors import PolicyError
 from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.formats.csv_items import MAX_FIELD
 from audit_pipeline.formats.detect import HEAD_BYTES, compression_of, detect
 from tests.formats.support import json_lines, to_parquet
 
@@ -67,6 +69,10 @@ def format_of(path: str, content: bytes) -> str:
         ("noise", bytes(range(128, 256)) * 3, "whole"),
         ("utf16.csv", "x,y\n1,2\n".encode("utf-16"), "whole"),
         ("latin-header.csv", b"x,Gr\xf6\xdfe,a longer name,z\n1,2,3,4\n", "text"),
+        ("twice.log", gzip.compress(b"text"), "whole"),
+        ("mixed.log", b'{"a": 1}\nplain\nplain\nplain\n', "text"),
+        ("mixed.log", b'{"a": 1}\nplain\n{"a": 1}\n', "jsonl"),
+        ("minority.json", b'{"a": 1}\nplain\nplain\nplain\n', "jsonl"),
         ("twice.gz", gzip.compress(b"text"), "whole"),
         ("data", to_parquet(pa.table({"a": [1]})), "parquet"),
     ],
@@ -117,6 +123,12 @@ def test_compression_is_told_by_the_first_bytes() -> None:
         ("wandb.jsonl", json_lines([{"_step": 1, "epoch": 1, "step": 2, "loss": 1.0}]), "generic_jsonl"),
         ("messages.jsonl", json_lines([{"chosen": [], "rejected": []}]), "generic_jsonl"),
         ("mixed.jsonl", json_lines([ROLLOUT, {"chosen": "a", "rejected": "b"}] * 9), "generic_jsonl"),
+        ("some.jsonl", json_lines([ROLLOUT, {"a": 1}] * 9), "generic_jsonl"),
+        (
+            "both.jsonl",
+            json_lines([{"step": 1, "epoch": 1, "loss": 1, "chosen": "a", "rejected": "b"}]),
+            "generic_jsonl",
+        ),
         ("config.json", b'{\n "model_type": "llama"\n}', "generic_json"),
     ],
 )
@@ -134,9 +146,25 @@ def test_a_document_larger_than_the_head_is_told_by_its_start() -> None:
     large = STATE | {"log_history": [{"step": n, "epoch": n / 10, "loss": 0.5, "note": '"[{'} for n in range(9000)]}
     content = json.dumps(large, indent=2, sort_keys=True).encode()
 
-    for head_bytes in (3000, 3001, 3007, 3019, HEAD_BYTES):
+    for head_bytes in (*range(3000, 3120), HEAD_BYTES):
         found = detect("out/trainer_state.json", content[:head_bytes], len(content))
         assert (found.container, found.format) == ("json", "trl_trainer_state")
+
+
+def test_the_line_that_the_head_cuts_does_not_count() -> None:
+    content = b'{"a": 1}\n{"b": "' + b"x" * HEAD_BYTES + b'"}\n'
+
+    assert container_of("no-name", content) == "jsonl"
+
+
+def test_a_long_field_does_not_hide_the_rows_behind_it() -> None:
+    """`csv` has one limit for the whole process; detection must not depend on who raised it."""
+    content = b"prompt,chosen,rejected\np,a,b\n" + b"x" * 140_000 + b",a,b\n" + b"p,a,b,c\n" + b"p,a,b\n" * 50
+    csv.field_size_limit(131_072)
+
+    detect("a.csv", content, len(content))
+
+    assert csv.field_size_limit() == MAX_FIELD
 
 
 def test_a_line_larger_than_the_head_is_told_by_its_start() -> None:

@@ -105,6 +105,12 @@ def test_an_element_beyond_the_bound_ends_the_items(monkeypatch: pytest.MonkeyPa
     assert reasons("json", b'[1, "' + b"x" * 90 + b'", 3]') == ["", "", ""]
 
 
+def test_an_element_beyond_the_bound_is_refused_also_where_all_of_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_items, "MAX_ELEMENT", 100)
+
+    assert reasons("json", b'[1, "' + b"x" * 200 + b'", 3]') == ["", "oversize"]
+
+
 def test_an_object_beyond_the_bound_is_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_items, "MAX_OBJECT", 20)
 
@@ -178,9 +184,12 @@ def test_the_plain_reading_is_the_exact_reading(text: bytes) -> None:
             assert dump_plain(value) == canonical.dump_canonical(exact)
 
 
-@pytest.mark.parametrize("content", [b"[1, 2, 3", b'{"a": 1, "b": [{"c": 1}, {"c": 2}]}', b"{"])
-def test_skipping_leaves_out_the_first_items(content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "count"), [(b"[1, 2, 3", 3), (b"[1, 2]", 2), (b'{"a": 1, "b": [{"c": 1}, {"c": 2}]}', 3), (b"{", 1)]
+)
+def test_skipping_leaves_out_the_first_items(content: bytes, count: int) -> None:
     everything = items("json", content)
 
+    assert len(everything) == count
     for skip in range(len(everything) + 2):
         assert items("json", content, skip) == everything[skip:]

@@ -77,11 +77,13 @@ def test_a_fixed_size_list_that_is_null_takes_no_element_of_the_next() -> None:
 
 
 def test_every_day_is_written_as_python_writes_it() -> None:
-    days = range(-719_162, 2_932_896, 1009)
+    epoch = dt.date(1970, 1, 1)
+    edges = [dt.date(year, 2, 28) for year in (1600, 1900, 1996, 2000, 2100, 2400)]
+    days = [*range(-719_162, 2_932_896, 1009), *((edge - epoch).days + n for edge in edges for n in range(3))]
 
     texts = to_values(pa.array(days, pa.date32()))
 
-    assert texts == [(dt.date(1970, 1, 1) + dt.timedelta(day)).isoformat() for day in days]
+    assert texts == [(epoch + dt.timedelta(day)).isoformat() for day in days]
 
 
 def test_repeated_column_names_lose_no_value() -> None:

@@ -71,6 +71,8 @@ def test_a_header_is_known_by_its_shape_wherever_it_is() -> None:
 def test_a_metric_says_what_it_was(value: Any, state: str, number: float | None, raw: str) -> None:
     [row] = metrics([{"step": 1, "epoch": 0.5, "kl": value}])
 
+    assert row["run_id"] == "dpo-s1"
+
     assert (row["value_state"], row["value"], row["value_raw"]) == (state, number, raw)
     assert (row["metric"], row["metric_canonical"], row["attempt"]) == ("kl", "kl", 0)
 
