@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -90,7 +91,8 @@ def _walk(start: Path, fixed: Path) -> Iterator[tuple[str, int, int]]:
                 continue  # gone between listing and looking: nothing was there to take
             except OSError as err:
                 raise InputError(f"{path}: cannot be read ({err.strerror}); give this user read access") from err
-            yield path.relative_to(fixed).as_posix(), found.st_size, found.st_mtime_ns
+            if stat.S_ISREG(found.st_mode):  # a pipe or socket has no bytes that stay
+                yield path.relative_to(fixed).as_posix(), found.st_size, found.st_mtime_ns
 
 
 def _regex(glob: str) -> str:

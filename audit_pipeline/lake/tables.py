@@ -225,7 +225,8 @@ def _open(table: Table, path: Path) -> DeltaTable:
     try:
         delta = DeltaTable(str(path))
     except TableNotFoundError:
-        delta = _create(table, path)
+        _create(table, path)
+        delta = DeltaTable(str(path))
     except DeltaError as err:
         raise StorageError(f"{path}: no readable Delta table: {_one_line(err)}") from err
     if delta.metadata().description != DESCRIPTION:
@@ -233,24 +234,29 @@ def _open(table: Table, path: Path) -> DeltaTable:
     return delta
 
 
-def _create(table: Table, path: Path) -> DeltaTable:
+def _create(table: Table, path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
-    delta = DeltaTable.create(
-        str(path),
-        table.schema,
-        mode="ignore",
-        description=DESCRIPTION,
-        configuration={
-            "delta.appendOnly": "true",
-            "delta.enableExpiredLogCleanup": "false",
-            "delta.logRetentionDuration": _FOREVER,
-            "delta.deletedFileRetentionDuration": _FOREVER,
-            "delta.checkpointInterval": "100",
-            "delta.dataSkippingStatsColumns": ",".join(table.indexed),
-        },
-    )
+    configuration: dict[str, str | None] = {
+        "delta.appendOnly": "true",
+        "delta.enableExpiredLogCleanup": "false",
+        "delta.logRetentionDuration": _FOREVER,
+        "delta.deletedFileRetentionDuration": _FOREVER,
+        "delta.checkpointInterval": "100",
+        "delta.dataSkippingStatsColumns": ",".join(table.indexed),
+    }
+    try:
+        DeltaTable.create(
+            str(path),
+            table.schema,
+            mode="ignore",
+            description=DESCRIPTION,
+            configuration=configuration,
+            # A creation that is retried lands as commit 1 over another worker's, with a metadata action of its own.
+            commit_properties=CommitProperties(max_commit_retries=0),
+        )
+    except CommitFailedError:
+        return  # another worker made it in the same moment
     sync_file(path / "_delta_log" / f"{0:020}.json")
-    return delta
 
 
 def _one_line(err: BaseException) -> str:

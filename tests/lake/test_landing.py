@@ -77,6 +77,12 @@ def test_a_folder_that_links_back_to_itself_is_walked_once(landing: Path) -> Non
     assert paths(landing, "runs/{date}/**", DAY) == ["2026-03-05/a.jsonl", "2026-03-05/deep/er/b.json"]
 
 
+def test_a_pipe_is_not_a_file(landing: Path) -> None:
+    os.mkfifo(landing / "runs/2026-03-06/pipe")
+
+    assert paths(landing, "runs/{date}/**", date(2026, 3, 6)) == ["2026-03-06/c.jsonl"]
+
+
 def test_names_that_are_not_utf8_are_listed(landing: Path) -> None:
     (landing / os.fsdecode(b"runs/2026-03-06/\xff.jsonl")).write_bytes(b"")
 

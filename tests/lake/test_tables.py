@@ -1,6 +1,7 @@
 """Commits of our own tables: each transaction once, and rows read back as they were declared."""
 
 import json
+import multiprocessing
 from datetime import date
 from pathlib import Path
 
@@ -57,6 +58,26 @@ def test_a_table_of_another_schema_version_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="something else"):
         open_table(THINGS, tmp_path)
+
+
+def _open_in_a_process(root: str, start: object) -> None:
+    for number in range(15):
+        start.wait()  # type: ignore[attr-defined]
+        open_table(Table(f"things{number}", "restricted", SCHEMA, ("day", "n")), Path(root))
+
+
+def test_workers_that_open_a_new_table_at_once_make_one(tmp_path: Path) -> None:
+    processes = multiprocessing.get_context("spawn")
+    start = processes.Barrier(3)
+    workers = [processes.Process(target=_open_in_a_process, args=(str(tmp_path), start)) for _ in range(3)]
+
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert {DeltaTable(str(path)).version() for path in (tmp_path / "restricted").iterdir()} == {0}
 
 
 def test_the_log_is_kept_forever_and_rows_cannot_be_deleted(tmp_path: Path) -> None:
