@@ -13,7 +13,7 @@ from audit_pipeline.errors import StorageError
 from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.lake.batches import read_batch
-from audit_pipeline.lake.opened import RECORDS, Lake
+from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
 from audit_pipeline.lake.projection import committed_files
 from audit_pipeline.lake.tables import DataFile, OpenTable, Table, describe_file, write_parquet
 from audit_pipeline.records.events import EVENT_SCHEMAS
@@ -61,7 +61,7 @@ def derive_events(lake: Lake) -> dict[str, int]:
     while (done := min(table.transaction(_APP) for table in tables.values())) < records.version:
         last = min(records.version, done + _COMMITS_AT_ONCE)
         made = [
-            (version, _derive_commit(records, version, data_files, tables))
+            (version, _derive_commit(lake, records, version, data_files, tables))
             for version, data_files in committed_files(records, done + 1, last)
         ]
         for name, table in tables.items():
@@ -74,21 +74,25 @@ def derive_events(lake: Lake) -> dict[str, int]:
 
 
 def _derive_commit(
-    records: OpenTable, version: int, data_files: list[str], tables: dict[str, OpenTable]
+    lake: Lake, records: OpenTable, version: int, data_files: list[str], tables: dict[str, OpenTable]
 ) -> dict[str, DataFile]:
     outputs = {name: _Output(table, f"{version}.parquet") for name, table in tables.items()}
     for data_file in data_files:
-        for format_name, context, rows in _snapshots(records, data_file):
+        for format_name, context, rows in _snapshots(lake, records, data_file):
             for name, events in derive_rows(format_name, context, rows).items():
                 outputs[name].write(events)
     return {name: file for name, output in outputs.items() if (file := output.close()) is not None}
 
 
-def _snapshots(records: OpenTable, name: str) -> Iterator[tuple[str, SourceContext, list[tuple[int, bytes, str]]]]:
+def _snapshots(
+    lake: Lake, records: OpenTable, name: str
+) -> Iterator[tuple[str, SourceContext, list[tuple[int, bytes, str]]]]:
     """(format, snapshot, rows) of a data file in the order they were written, a bounded run of rows at a time."""
     contexts = {}
+    taken_again = {}
     for snapshot in read_batch(records, name).snapshots:
         entry = tlog.parse_source(snapshot["entry"].encode())
+        key = entry.source, entry.generation, entry.snapshot
         context = SourceContext(
             stream=entry.stream,
             path=snapshot["path"],
@@ -98,15 +102,35 @@ def _snapshots(records: OpenTable, name: str) -> Iterator[tuple[str, SourceConte
             day=entry.day,
             mtime=_EPOCH + timedelta(microseconds=snapshot["mtime_ns"] // 1000),
         )
-        contexts[entry.source, entry.generation, entry.snapshot] = snapshot["format"], context
+        contexts[key] = snapshot["format"], context
+        if entry.supersedes is not None:
+            taken_again[key] = _readable_tail(lake, records, entry)
     columns = ["source_id", "generation", "snapshot", "position", "record", "status"]
     try:
         with pq.ParquetFile(records.files.path(name)) as file:
             for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
                 for key, rows in _runs(batch):
-                    yield *contexts[key], rows
+                    before = taken_again.pop(key, None)
+                    is_event_already = before is not None and rows[0][1].strip() == before.strip()
+                    yield *contexts[key], rows[1:] if is_event_already else rows
     except (OSError, pa.ArrowException, KeyError) as err:
         raise StorageError(f"{records.files.path(name)}: cannot be read; restore it from a backup") from err
+
+
+def _readable_tail(lake: Lake, records: OpenTable, entry: tlog.SourceEntry) -> bytes | None:
+    """The unfinished last line that `entry` takes again, if it could be read: then its event is there already."""
+    sources = lake.open(SOURCES).read(["source_id", "generation", "snapshot", "data_file"])
+    snapshot, position = entry.supersedes or (0, 0)
+    name = {"source_id": entry.source, "generation": entry.generation, "snapshot": snapshot}
+    for row in sources.to_pylist():
+        data_file = row.pop("data_file")
+        if row == name:
+            filters = [*((column, "=", value) for column, value in name.items()), ("position", "=", position)]
+            found = pq.read_table(
+                records.files.path(data_file), filters=filters, columns=["record", "reason"]
+            ).to_pylist()
+            return found[0]["record"] if found and found[0]["reason"] == "" else None
+    return None
 
 
 def _runs(batch: pa.RecordBatch) -> Iterator[tuple[tuple[str, int, int], list[tuple[int, bytes, str]]]]:

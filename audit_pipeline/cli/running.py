@@ -116,20 +116,10 @@ def _list_landed(policy: "Policy", days: list[date]) -> None:
 
 
 def _format(path: Path, name: str, stream: "Stream") -> str:
-    """The format that ingest would detect."""
-    from audit_pipeline.formats.detect import HEAD_BYTES, compression_of, detect
-    from audit_pipeline.lake.compression import decompressed
-    from audit_pipeline.lake.slices import read_up_to
+    from audit_pipeline.lake.taking import detect_landed
 
     with path.open("rb") as file:
-        compression = compression_of(file.read(HEAD_BYTES))
-        file.seek(0)
-        with decompressed(file, compression) as content:
-            head = read_up_to(content, HEAD_BYTES)[0]
-        size_bytes = file.seek(0, os.SEEK_END)
-        file.seek(max(size_bytes - HEAD_BYTES, 0))
-        tail = file.read(HEAD_BYTES)
-    return detect(name, head, size_bytes, stream.format, tail if compression == "none" else b"").format
+        return detect_landed(file, name, stream.format)[0].format
 
 
 def _with_progress(done: Iterator["DayRun"], total: int) -> Iterator["DayRun"]:

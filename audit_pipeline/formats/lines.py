@@ -1,4 +1,4 @@
-"""The status of each line of a line format: a fast check of many lines at once, and the exact one where that says no."""
+"""The status of each line of a line format: a fast check of many lines, and the exact one where that says no."""
 
 from audit_pipeline.formats.items import fast_lines_ok, json_line_status
 

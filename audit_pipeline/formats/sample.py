@@ -83,8 +83,6 @@ def sample_csv(head: bytes) -> list[Any] | None:
 def sample_parquet(tail: bytes) -> list[Any]:
     """One item of example values made from the schema in the footer; none where `tail` does not hold all of it."""
     footer_bytes = int.from_bytes(tail[-8:-4], "little") + 8
-    if not tail.endswith(_PARQUET_MAGIC):
-        return []
     try:
         schema = pq.read_schema(io.BytesIO(_PARQUET_MAGIC + tail[-footer_bytes:]))
     except (pa.ArrowException, UnicodeDecodeError, OSError):

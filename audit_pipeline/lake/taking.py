@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audit_pipeline.errors import InputError
-from audit_pipeline.formats.detect import Detection, compression_of, detect
+from audit_pipeline.formats.detect import HEAD_BYTES, Detection, compression_of, detect
 from audit_pipeline.formats.items import iter_items
 from audit_pipeline.lake import evidence
 from audit_pipeline.lake.batches import Items, Lines, Snapshot, Taken, draw
@@ -23,10 +22,8 @@ from audit_pipeline.lake.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS, LineRea
 from audit_pipeline.records import canonical
 from audit_pipeline.tlog import entries
 
-_HEAD_BYTES = 256 << 10
 _TAIL_BYTES = 64 << 10
 _PIECE_BYTES = 4 << 20
-_WEIGHTS = re.compile(r"\.(safetensors|pt|bin)$")
 _LINE_CONTAINERS = ("jsonl", "text")
 
 Entropy = Callable[[int], bytes]
@@ -135,21 +132,27 @@ def _is_appended(source: Source, state: SourceState) -> bool:
     return hasher.hexdigest() == state.tail_digest
 
 
-def _fresh(source: Source, generation: int, growth: str) -> Snapshot:
-    head = source.file.read(_HEAD_BYTES)
+def detect_landed(file: BinaryIO, name: str, declared: str | None) -> tuple[Detection, str]:
+    """(what a landed file is, its compression), from its first bytes and, for an index at the end, its last."""
+    size_bytes = os.fstat(file.fileno()).st_size
+    head = os.pread(file.fileno(), HEAD_BYTES, 0)
     compression = compression_of(head)
-    if compression != "none":
-        source.file.seek(0)
-        with decompressed(source.file, compression) as stream:
-            plain = read_up_to(stream, _HEAD_BYTES)[0]
-        detected = detect(source.name, plain, source.size_bytes, source.stream.format)
+    if compression == "none":
+        end = os.pread(file.fileno(), _TAIL_BYTES, max(0, size_bytes - _TAIL_BYTES))
+        detected = detect(name, head, size_bytes, declared, end)
     else:
-        detected = detect(source.name, head, source.size_bytes, source.stream.format)
-    source.file.seek(0)
-    if detected.container == "whole":
-        compression = "none"
-        if _WEIGHTS.search(source.name):
-            detected = replace(detected, container="hash_only")
+        file.seek(0)
+        with decompressed(file, compression) as stream:
+            plain, _ = read_up_to(stream, HEAD_BYTES)
+        detected = detect(name, plain, size_bytes, declared)
+    file.seek(0)
+    if detected.format == "weights":
+        return replace(detected, container="hash_only"), "none"
+    return detected, "none" if detected.container == "whole" else compression
+
+
+def _fresh(source: Source, generation: int, growth: str) -> Snapshot:
+    detected, compression = detect_landed(source.file, source.name, source.stream.format)
     return _plan(source, generation, detected, compression, growth)
 
 
