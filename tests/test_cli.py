@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import dagster as dg
 import pytest
@@ -17,8 +18,10 @@ from audit_pipeline.cli import main
 from audit_pipeline.cli.printing import as_json, as_text
 from audit_pipeline.cli.running import ui_command
 from audit_pipeline.demo import flip_bit
+from audit_pipeline.formats.detect import HEAD_BYTES
 from audit_pipeline.policy import load_policy
 from audit_pipeline.samples import write_sample_logs
+from audit_pipeline.samples.tools import trl_completions
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 """Commands read the clock themselves, and a day after today is refused."""
@@ -262,6 +265,7 @@ def test_a_failed_check_ends_with_1(command: Command, project: Path) -> None:
 
 def test_a_dry_run_lists_files_with_formats_and_writes_nothing(command: Command, project: Path) -> None:
     write_sample_logs(load_policy(project, {}).places.landing, [YESTERDAY], 200, seed=1)
+    large = land(project, "large.parquet", trl_completions(Random(1), 1, 9000))
     before = sorted(project.rglob("*"))
 
     done = command("run", "--dry-run", folder="project")
@@ -274,6 +278,8 @@ def test_a_dry_run_lists_files_with_formats_and_writes_nothing(command: Command,
     assert formats["verl/rollouts/1.jsonl"] == "verl_rollouts"
     assert formats["trl/grpo/completions/completions_00001.parquet"] == "trl_completions"
     assert formats["preferences/pairs.jsonl.gz"] == "preference_pairs"
+    assert large.stat().st_size > HEAD_BYTES  # its schema, at its end, is not in what is read from its start
+    assert formats["large.parquet"] == "trl_completions"
     assert len(other_day.stdout.splitlines()) == 1
     assert sorted(project.rglob("*")) == before
 
@@ -400,10 +406,14 @@ def test_a_wrong_query_ends_with_2_and_one_line(command: Command, project: Path)
 
 def test_nothing_is_installed_from_the_network(command: Command, project: Path) -> None:
     """DuckDB would fetch an extension that a query needs; ours comes with the package."""
-    done = command("query", "SELECT * FROM ST_Read('x')", folder="project")
+    settings = "autoinstall_known_extensions", "autoload_known_extensions"
+    sql = "SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in settings)
 
-    assert done.exit_code == 2
-    assert "INSTALL" in done.stderr or "does not exist" in done.stderr
+    done = command("query", "--json", sql, folder="project")
+    missing = command("query", "SELECT * FROM ST_Read('x')", folder="project")
+
+    assert json.loads(done.stdout) == dict.fromkeys(settings, False)
+    assert missing.exit_code == 2
 
 
 @pytest.mark.parametrize(

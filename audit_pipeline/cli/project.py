@@ -20,7 +20,7 @@ ORIGIN_PREFIX = click.option(
     help="First part of the log's public name, such as example.com/audit.",
 )
 ABOUT_THE_KEY = """\
-Keep copies of the folder {keys} in a safe place, away from the lake.
+Keep copies of {keys}/key.pem and {keys}/vkey in a safe place, away from the lake.
 - If the key or its passphrase is lost, this log can take no further day. What is sealed can still be verified, with the
   vkey; new days need a new home with a new key and another origin.
 - Whoever has the key can sign a forged log. The vkey is public: give it to those who will verify.\
