@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo test test-slow test-all lint format docs bench clean
+.PHONY: install demo test test-slow test-all lint format docs screenshots bench clean
 
 install: $(STAMP)
 
@@ -48,7 +48,12 @@ docs: $(STAMP)
 	$(BIN)/python docs/make_pages.py
 
 bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/run.py
+
+# Needs chromium. Pictures of the UI on the demo's home.
+screenshots: demo
+	$(BIN)/python docs/make_screenshots.py audit-demo
 
 clean:
 	rm -rf $(VENV) audit-demo bench-home .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

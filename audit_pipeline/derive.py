@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import StorageError
 from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.lake.batches import read_batch
+from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
 from audit_pipeline.lake.projection import committed_files
 from audit_pipeline.lake.tables import DataFile, OpenTable, Table, describe_file, write_parquet
@@ -106,15 +106,12 @@ def _snapshots(
         if entry.supersedes is not None:
             taken_again[key] = _readable_tail(lake, records, entry)
     columns = ["source_id", "generation", "snapshot", "position", "record", "status"]
-    try:
-        with pq.ParquetFile(records.files.path(name)) as file:
-            for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
-                for key, rows in _runs(batch):
-                    before = taken_again.pop(key, None)
-                    is_event_already = before is not None and rows[0][1].strip() == before.strip()
-                    yield *contexts[key], rows[1:] if is_event_already else rows
-    except (OSError, pa.ArrowException, KeyError) as err:
-        raise StorageError(f"{records.files.path(name)}: cannot be read; restore it from a backup") from err
+    with decoding(records.files.path(name)), pq.ParquetFile(records.files.path(name)) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+            for key, rows in _runs(batch):
+                before = taken_again.pop(key, None)
+                is_event_already = before is not None and rows[0][1].strip() == before.strip()
+                yield *contexts[key], rows[1:] if is_event_already else rows
 
 
 def _readable_tail(lake: Lake, records: OpenTable, entry: tlog.SourceEntry) -> bytes | None:

@@ -24,8 +24,8 @@ SHOWN_ELSEWHERE = {
     "make test": "is what runs this test",
     "pip install .": "test_wheel.py",
     "audit-pipeline ui": "test_ui.py",
-    "dg scaffold defs audit_pipeline.components.RunLogs run_logs": "components/test_scaffold.py",
-    "dg scaffold defs audit_pipeline.components.DailySeal seal": "components/test_scaffold.py",
+    "dg scaffold defs audit_pipeline.components.RunLogs run_logs": "components/test_dg.py",
+    "dg scaffold defs audit_pipeline.components.DailySeal seal": "components/test_dg.py",
 }
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +33,33 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (landing / "a.jsonl").write_bytes(b'{"step":1}\n{"step":\n')
     subprocess.run([script, "run", "--date", "2026-03-05"], cwd=root, check=True, capture_output=True)
     return root
+
+
+def test_a_backfill_from_the_ui_takes_in_and_seals_its_days(screenshots: ModuleType, project: Path) -> None:
+    landing = project / "audit-home" / "landing" / "runs"
+    for day in ("2026-03-02", "2026-03-03"):
+        (landing / day).mkdir()
+        (landing / day / "a.jsonl").write_bytes(b'{"step":1}\n')
+    backfill = """mutation { launchPartitionBackfill(backfillParams: {
+        selector: {repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "audit_pipeline"},
+                   partitionSetName: "daily_audit_partition_set"},
+        partitionNames: ["2026-03-02", "2026-03-03"]}) { __typename ... on PythonError { message } } }"""
+
+    with screenshots.running_ui(project) as address:
+        assert "LaunchBackfillSuccess" in str(screenshots.ask(address, backfill))
+        deadline = time.monotonic() + 150
+        done = ""
+        while done.count("SUCCESS") < 3 and "FAILURE" not in done and time.monotonic() < deadline:
+            time.sleep(1)
+            done = str(screenshots.ask(address, "{runsOrError{... on Runs{results{status}}}}"))
+
+    assert done.count("SUCCESS") == 3  # the day that was run before, and the two
+    script = str(Path(sys.executable).parent / "audit-pipeline")
+    query = ["SELECT day FROM seals ORDER BY day", "--csv"]
+    sealed = subprocess.run([script, "query", *query], cwd=project, check=True, capture_output=True, text=True).stdout
+    assert sealed.split() == ["day", "2026-03-02", "2026-03-03", "2026-03-05"]
+    verified = subprocess.run([script, "verify"], cwd=project, check=True, capture_output=True, text=True).stdout
+    assert "the evidence holds" in verified
 
 
 @pytest.mark.needs("chromium", "chromium")

@@ -314,6 +314,24 @@ def test_a_range_of_days_checks_these_days_only(sealed: LakeForTests) -> None:
     assert sealed.verify(first=DAY, last=DAY).problems
 
 
+def test_a_data_file_whose_statistics_lie_about_its_days_is_looked_into(sealed: LakeForTests) -> None:
+    """A row that says another day than its file's neighbours is read, not believed to be elsewhere."""
+    rewrite(first_day_file(sealed), set_value("day", 0, TODAY))
+
+    assert sealed.verify(first=TODAY, last=TODAY).problems
+    assert sealed.verify(first=DAY, last=DAY).problems
+
+
+@pytest.mark.parametrize("at", [4, 1024, -400, -5])
+def test_a_damaged_data_file_is_a_problem_and_never_a_crash(sealed: LakeForTests, at: int) -> None:
+    path = first_day_file(sealed)
+    content = bytearray(path.read_bytes())
+    content[at : at + 4 or None] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+
+    assert any(problem.table in ("records", "sources") for problem in problems(sealed))
+
+
 def test_a_lake_that_was_never_run_does_not_hold(lake: LakeForTests) -> None:
     assert lake.verify().problems
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -90,7 +89,7 @@ class RunLogs(dg.Component, dg.Model, dg.Resolvable):
             counts = ingest_day(lake, streams, day, today=utc_now().date(), now=utc_now, entropy=system_entropy)
             for name, found in counts.items():
                 context.log.info(f"{day} {name}: {found.records} records, {found.quarantined} quarantined")
-            yield dg.MaterializeResult(asset_key="records", metadata=_records_metadata(lake, counts))
+            yield dg.MaterializeResult(asset_key="records", metadata=_records_metadata(lake, day, counts))
             yield dg.MaterializeResult(asset_key="sources", metadata=_sources_metadata(lake, day, counts))
 
         return ingest
@@ -129,13 +128,30 @@ def _landed_days(policy: Policy, today: date) -> list[date]:
     return sorted({day or today for day in landed})
 
 
-def _records_metadata(lake: Lake, counts: Mapping[str, StreamCounts]) -> Mapping[str, dg.MetadataValue]:
+def _records_metadata(lake: Lake, day: date, counts: Mapping[str, StreamCounts]) -> Mapping[str, dg.MetadataValue]:
+    """Totals of the day by stream, whenever they came in, beside what this run added."""
+    totals: dict[str, Counter[str]] = {name: Counter() for name in counts}
+    for row in lake.open(SOURCES).read(["stream", *_TOTALS], day).to_pylist():
+        totals.setdefault(row.pop("stream"), Counter()).update({"snapshots": 1, **row})
+    streams = [
+        {
+            "stream": name,
+            "files": counts[name].files if name in counts else "",
+            **{column: total[column] for column in ("snapshots", *_TOTALS)},
+            "new_records": counts[name].records if name in counts else 0,
+        }
+        for name, total in sorted(totals.items())
+    ]
     return {
-        specs.STREAMS: specs.table_metadata({"stream": name, **asdict(found)} for name, found in counts.items()),
-        specs.RECORDS: dg.MetadataValue.int(sum(found.records for found in counts.values())),
-        specs.QUARANTINED: dg.MetadataValue.int(sum(found.quarantined for found in counts.values())),
+        specs.STREAMS: specs.table_metadata(streams),
+        specs.RECORDS: dg.MetadataValue.int(sum(total["records"] for total in totals.values())),
+        specs.QUARANTINED: dg.MetadataValue.int(sum(total["quarantined"] for total in totals.values())),
+        specs.NEW_RECORDS: dg.MetadataValue.int(sum(found.records for found in counts.values())),
         specs.PATH: dg.MetadataValue.path(RECORDS.uri(lake.places.lake)),
     }
+
+
+_TOTALS = ("records", "quarantined", "partial_tails")
 
 
 def _sources_metadata(lake: Lake, day: date, counts: Mapping[str, StreamCounts]) -> Mapping[str, dg.MetadataValue]:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from audit_pipeline.errors import StorageError
 from audit_pipeline.formats.lines import line_exceptions
 from audit_pipeline.lake import hashing
+from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.lake.opened import RECORDS
 from audit_pipeline.lake.tables import OpenTable, write_parquet
@@ -165,16 +166,14 @@ def read_batch(open_: OpenTable, name: str) -> Batch:
         StorageError: it is not one of ours, or is damaged.
     """
     path = open_.files.path(name)
-    try:
-        text = (pq.read_metadata(path).metadata or {})[FOOTER_KEY]
-        footer = json.loads(text)
+    with decoding(path):
+        footer = json.loads(pq.read_metadata(path).metadata[FOOTER_KEY])
         if footer["version"] != FOOTER_VERSION:
             raise StorageError(
-                f"{path}: batch footer of version {footer['version']}; this program reads version {FOOTER_VERSION}"
+                f"{path}: batch of version {footer['version']}; this program reads version {FOOTER_VERSION}"
             )
-        return Batch(footer["stream"], footer["day"], footer["batch"], footer["time"], tuple(footer["snapshots"]))
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as err:
-        raise StorageError(f"{path}: no batch footer of ours; restore the file from a backup") from err
+        snapshots = tuple(map(dict, footer["snapshots"]))
+        return Batch(footer["stream"], footer["day"], footer["batch"], footer["time"], snapshots)
 
 
 def _dump(batch: Batch) -> str:

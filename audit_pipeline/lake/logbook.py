@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import date
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable
@@ -44,13 +44,11 @@ def read_log(seals: OpenTable) -> list[tlog.SealEntry]:
 def read_seal_file(seals: OpenTable, index: int) -> tlog.SealEntry:
     """The entry that the file of row `index` holds, committed or not."""
     path = seals.files.path(seal_file(index))
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as err:
-        raise StorageError(f"{path}: no readable row of the log; restore it from a backup") from err
-    if [row["index"] for row in rows] != [index]:
+    with decoding(path):
+        rows = [(row["index"], str(row["entry"])) for row in pq.read_table(path).to_pylist()]
+    if [number for number, _ in rows] != [index]:
         raise ProofError(f"{path}: expected entry {index} of the log alone")
-    return tlog.parse_seal(rows[0]["entry"].encode())
+    return tlog.parse_seal(rows[0][1].encode())
 
 
 def sealed_entries(lake: Lake, seals: Iterable[tlog.SealEntry]) -> set[str]:

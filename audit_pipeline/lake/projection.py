@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from audit_pipeline.errors import StorageError
 from audit_pipeline.lake import batches
+from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
 from audit_pipeline.lake.tables import OpenTable, put_rows
 from audit_pipeline.tlog import entries
@@ -106,14 +106,11 @@ def _source_rows(records: OpenTable, data_files: list[str]) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for name in data_files:
         batch = batches.read_batch(records, name)
-        for snapshot in batch.snapshots:
-            rows.append(_source_row(snapshot, name, datetime.fromisoformat(batch.time)))
-    try:
+        with decoding(records.files.path(name)):
+            ingested_at = datetime.fromisoformat(batch.time)
+            rows += [_source_row(snapshot, name, ingested_at) for snapshot in batch.snapshots]
+    with decoding(f"{records.path}: the batch footers in {data_files[:3]}"):
         return pa.Table.from_pylist(rows, schema=SOURCES.schema)
-    except (pa.ArrowException, TypeError, KeyError) as err:
-        raise StorageError(
-            f"{records.path}: a batch footer in {data_files} is damaged; restore the file from a backup"
-        ) from err
 
 
 def _source_row(snapshot: dict[str, Any], name: str, ingested_at: datetime) -> dict[str, Any]:

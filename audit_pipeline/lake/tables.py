@@ -18,6 +18,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from audit_pipeline.errors import StorageError
+from audit_pipeline.lake.decoding import decoding, one_line
 from audit_pipeline.lake.objects import Folder, sync_file
 from audit_pipeline.records.schemas import SCHEMA_VERSION
 
@@ -99,7 +100,7 @@ class OpenTable:
         except CommitFailedError:
             return False
         except DeltaError as err:
-            raise StorageError(f"{self.path}: commit of {app} {version} failed: {_one_line(err)}") from err
+            raise StorageError(f"{self.path}: commit of {app} {version} failed: {one_line(err)}") from err
         finally:
             self.reload()
         self._sync_log()
@@ -121,11 +122,9 @@ class OpenTable:
         filters = None if day is None else [("day", "=", day)]
         parts = []
         for name in self._files_of(day):
-            try:
+            with decoding(self.files.path(name)):
                 rows = pq.read_table(self.files.path(name), columns=list(columns), filters=filters, partitioning=None)
                 parts.append(rows.cast(wanted))
-            except (pa.ArrowException, OSError, KeyError) as err:
-                raise StorageError(f"{self.files.path(name)}: cannot be read: {_one_line(err)}") from err
         return pa.concat_tables(parts) if parts else wanted.empty_table()
 
     def _files_of(self, day: date | None) -> list[str]:
@@ -145,10 +144,9 @@ class OpenTable:
                 raise StorageError(
                     f"{self.path}: commit {version} is missing from _delta_log; restore it from a backup"
                 )
-            try:
-                yield version, [json.loads(line) for line in text.split(b"\n") if line]
-            except ValueError as err:
-                raise StorageError(f"{self.path}: commit {version} is not JSON; restore it from a backup") from err
+            with decoding(f"{self.path}: commit {version}"):
+                actions: list[dict[str, Any]] = [dict(json.loads(line)) for line in text.split(b"\n") if line]
+            yield version, actions
 
 
 def open_table(table: Table, lake: Path) -> OpenTable:
@@ -197,20 +195,23 @@ def put_rows(open_: OpenTable, name: str, rows: pa.Table) -> DataFile:
 
 def describe_file(open_: OpenTable, name: str) -> DataFile:
     """What a commit says of the data file `name`, from its own footer."""
-    try:
-        footer = pq.read_metadata(open_.files.path(name))
-    except (OSError, pa.ArrowException) as err:
-        raise StorageError(f"{open_.files.path(name)}: no readable Parquet file: {_one_line(err)}") from err
     lowest: dict[str, Any] = {}
     highest: dict[str, Any] = {}
-    names = footer.schema.to_arrow_schema().names
-    for column in open_.table.indexed:
-        at = names.index(column)
-        found = [footer.row_group(group).column(at).statistics for group in range(footer.num_row_groups)]
-        if found and all(s is not None and s.has_min_max for s in found):
-            lowest[column] = min(s.min for s in found)
-            highest[column] = max(s.max for s in found)
-    return DataFile(name, open_.files.path(name).stat().st_size, footer.num_rows, lowest, highest)
+    with decoding(open_.files.path(name)):
+        footer = pq.read_metadata(open_.files.path(name))
+        for column in open_.table.indexed:
+            if (bounds := _column_bounds(footer, column)) is not None:
+                lowest[column], highest[column] = bounds
+        return DataFile(name, open_.files.path(name).stat().st_size, footer.num_rows, lowest, highest)
+
+
+def _column_bounds(footer: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
+    """Lowest and highest value of a column by a file's own statistics; None where a row group has none."""
+    at = footer.schema.to_arrow_schema().names.index(column)
+    found = [footer.row_group(group).column(at).statistics for group in range(footer.num_row_groups)]
+    if not found or any(s is None or not s.has_min_max for s in found):
+        return None
+    return min(s.min for s in found), max(s.max for s in found)
 
 
 def _statistics(file: DataFile) -> str:
@@ -228,7 +229,7 @@ def _open(table: Table, path: Path) -> DeltaTable:
         _create(table, path)
         delta = DeltaTable(str(path))
     except DeltaError as err:
-        raise StorageError(f"{path}: no readable Delta table: {_one_line(err)}") from err
+        raise StorageError(f"{path}: no readable Delta table: {one_line(err)}") from err
     if delta.metadata().description != DESCRIPTION:
         raise StorageError(f"{path}: expected a table of {DESCRIPTION!r}, got {delta.metadata().description!r}")
     return delta
@@ -257,7 +258,3 @@ def _create(table: Table, path: Path) -> None:
     except CommitFailedError:
         return  # another worker made it in the same moment
     sync_file(path / "_delta_log" / f"{0:020}.json")
-
-
-def _one_line(err: BaseException) -> str:
-    return " ".join(str(err).split())[:300]

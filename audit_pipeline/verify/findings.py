@@ -53,8 +53,9 @@ class DayRange:
     def __contains__(self, day: date) -> bool:
         return (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
 
-    def overlaps(self, first: date, last: date) -> bool:
-        return (self.first is None or last >= self.first) and (self.last is None or first <= self.last)
+    @property
+    def is_open(self) -> bool:
+        return self.first is None and self.last is None
 
 
 class Findings:

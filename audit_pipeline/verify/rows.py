@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import AuditError, StorageError
 from audit_pipeline.lake import evidence
 from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
@@ -30,8 +32,10 @@ def read_commits(lake: Lake, findings: Findings) -> Committed:
     records = lake.open(RECORDS)
     committed: Committed = {}
     for version, actions in records.commits(1, records.version):
-        for text in _entry_texts(actions):
-            entry = tlog.parse_source(text.encode())
+        with decoding(f"{records.path}: commit {version}"):
+            texts = list(_entry_texts(actions))
+        for text in texts:
+            entry = tlog.parse_source(text)
             name = (entry.source, entry.generation, entry.snapshot)
             if entry.lake != lake.lake_id or name in committed:
                 findings.add_of("records", entry, f"commit {version}: of another lake, or committed twice")
@@ -96,8 +100,8 @@ def check_objects(lake: Lake, days: DayRange, findings: Findings) -> None:
 
 def _read_file(records: OpenTable, name: str, days: DayRange, findings: Findings) -> dict[SnapshotName, FoundRows]:
     try:
-        in_file = days_of_file(records, name)
-        return rows_of_file(records, name) if in_file is None or days.overlaps(*in_file) else {}
+        is_wanted = days.is_open or any(day in days for day in days_of_file(records, name))
+        return rows_of_file(records, name) if is_wanted else {}
     except AuditError as err:
         findings.add("records", str(err))
         return {}
@@ -134,11 +138,10 @@ def _check_object(objects: Folder, name: str, entry: tlog.SourceEntry, nonce: by
         raise StorageError(f"{objects.path(name)}: not the bytes that were taken in; restore it from a backup")
 
 
-def _entry_texts(actions: Iterable[dict[str, object]]) -> Iterator[str]:
+def _entry_texts(actions: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     for action in actions:
-        info = action.get("commitInfo")
-        if isinstance(info, dict) and ENTRIES_KEY in info:
-            yield from json.loads(info[ENTRIES_KEY])
+        if ENTRIES_KEY in action.get("commitInfo", {}):
+            yield from (text.encode() for text in json.loads(action["commitInfo"][ENTRIES_KEY]))
 
 
 def _position_fault(found: list[int], expected: range) -> str:
