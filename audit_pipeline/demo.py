@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -54,7 +55,8 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
         raise ProofError(f"the demo's own lake does not verify: {found.problems[0].message}")
     say(f"4. Verified: {found.records} records of {found.days} days; shown: {', '.join(found.levels)}")
     _show_tampering(lake, home / "tampered", vkey, say)
-    say(_WHERE_TO_LOOK.format(home=home))
+    command = "audit-pipeline" if shutil.which("audit-pipeline") else Path(sys.executable).with_name("audit-pipeline")
+    say(_WHERE_TO_LOOK.format(home=home, command=command))
 
 
 def _prepare_home(home: Path) -> None:
@@ -119,9 +121,9 @@ def _paths(lake: Lake) -> dict[str, str]:
 _WHERE_TO_LOOK = """\
 Where to look next:
   cd {home}
-  audit-pipeline verify
-  audit-pipeline query "SELECT day, stream, path, format, records, quarantined FROM sources ORDER BY ALL"
-  audit-pipeline query "SELECT day, status, reason, count(*) AS n FROM records GROUP BY ALL ORDER BY ALL"
-  audit-pipeline status
-  audit-pipeline ui        # Dagster, with the runs above\
+  {command} verify
+  {command} query "SELECT day, stream, path, format, records, quarantined FROM sources ORDER BY ALL"
+  {command} query "SELECT day, status, reason, count(*) AS n FROM records GROUP BY ALL ORDER BY ALL"
+  {command} status
+  {command} ui        # Dagster, with the runs above\
 """
