@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from audit_pipeline.errors import InputError, StorageError
-from audit_pipeline.lake.batches import Taken, batch_file, read_batch, write_batch
+from audit_pipeline.lake.batches import batch_file, read_batch, write_batch
 from audit_pipeline.lake.landing import Landed, Stream, list_landing
 from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.lake.opened import RECORDS, SEALS, Lake
+from audit_pipeline.lake.planning import is_unchanged
 from audit_pipeline.lake.projection import ENTRIES_KEY, SourceState, complete_sources, newest_states
 from audit_pipeline.lake.slices import SNAPSHOT_BYTES
+from audit_pipeline.lake.snapshots import Taken
 from audit_pipeline.lake.tables import OpenTable, describe_file, table_exists
-from audit_pipeline.lake.taking import is_unchanged, take
+from audit_pipeline.lake.taking import take
 from audit_pipeline.records import canonical
 
 _BATCH_SOURCES = 10_000

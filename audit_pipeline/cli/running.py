@@ -116,7 +116,7 @@ def _list_landed(policy: "Policy", days: list[date]) -> None:
 
 
 def _format(path: Path, name: str, stream: "Stream") -> str:
-    from audit_pipeline.lake.taking import detect_landed
+    from audit_pipeline.lake.planning import detect_landed
 
     with path.open("rb") as file:
         return detect_landed(file, name, stream.format)[0].format

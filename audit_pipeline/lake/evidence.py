@@ -73,10 +73,14 @@ def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, copy)
 
 
-def digest_stream(stream: BinaryIO, nonce: bytes) -> tuple[str, int]:
-    """(content digest, size in bytes) of all that is left in `stream`."""
-    hasher, size_bytes = content_hasher(nonce), 0
-    while piece := stream.read(_COPY_BYTES):
+def digest_stream(stream: BinaryIO, nonce: bytes, most: int | None = None) -> tuple[str, int]:
+    """(content digest, size) of a stream up to its end, to where it breaks, or of at most so many bytes."""
+    hasher, size_bytes, is_broken = content_hasher(nonce), 0, False
+    while not is_broken and size_bytes != most:
+        want = _COPY_BYTES if most is None else min(_COPY_BYTES, most - size_bytes)
+        piece, is_broken = read_up_to(stream, want)
+        if not piece:
+            break
         hasher.update(piece)
         size_bytes += len(piece)
     return hasher.hexdigest(), size_bytes

@@ -16,13 +16,12 @@ from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
 from audit_pipeline.lake.projection import ENTRIES_KEY, expected_rows
 from audit_pipeline.lake.rows import FoundRows, SnapshotName, days_of_file, rows_of_file
-from audit_pipeline.lake.slices import read_up_to, skip
+from audit_pipeline.lake.slices import skip
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.verify.findings import DayRange, Findings, Problem
 
 _WORKERS = 2
-_PIECE_BYTES = 1 << 20
 
 Committed = dict[SnapshotName, tlog.SourceEntry]
 
@@ -123,18 +122,13 @@ def _check_snapshot(entry: tlog.SourceEntry, rows: FoundRows, findings: Findings
 
 
 def _check_object(objects: Folder, name: str, entry: tlog.SourceEntry, nonce: bytes) -> None:
-    hasher, left = canonical.content_hasher(nonce), entry.end - entry.start
     is_line = evidence.is_line_object(name)
-    compression = "none" if is_line else entry.compression
+    compression, start = ("none", 0) if is_line else (entry.compression, entry.start)
+    size_bytes = entry.end - entry.start
     with evidence.open_object(objects, name) as kept, decompressed(kept, compression) as stream:
-        skip(stream, 0 if is_line else entry.start)
-        while left:
-            piece, is_broken = read_up_to(stream, min(left, _PIECE_BYTES))
-            hasher.update(piece)
-            left -= len(piece)
-            if is_broken or not piece:
-                break
-    if left or hasher.hexdigest() != entry.content:
+        skip(stream, start)
+        found = evidence.digest_stream(stream, nonce, size_bytes)
+    if found != (entry.content, size_bytes):
         raise StorageError(f"{objects.path(name)}: not the bytes that were taken in; restore it from a backup")
 
 
