@@ -83,7 +83,7 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
     for stream in streams:
         states = newest_states(sources, stream.name, None)
         for landed in list_landing(lake.places.landing, stream):
-            state = states.get(canonical.source_id(stream.name, landed.path))
+            state = states.get(canonical.source_id(stream.name, landed.name))
             if (
                 landed.day is not None
                 and start <= landed.day <= today
@@ -111,7 +111,7 @@ def check_nothing_lost(lake: Lake, streams: Sequence[Stream], day: date, *, toda
             continue
         states = newest_states(sources, stream.name, day if stream.is_dated else None)
         for landed in list_landing(lake.places.landing, stream, day):
-            state = states.get(canonical.source_id(stream.name, landed.path))
+            state = states.get(canonical.source_id(stream.name, landed.name))
             if complaint := _complaint(landed, state):
                 lost.append(f"{stream.name}: {stream.fixed_folder / landed.path}: {complaint}")
     return lost
@@ -194,7 +194,7 @@ class _Worker:
         landed_files = list_landing(self._lake.places.landing, self._stream, self._day)
         self._files = len(landed_files)
         for landed in landed_files:
-            state = states.get(canonical.source_id(self._stream.name, landed.path))
+            state = states.get(canonical.source_id(self._stream.name, landed.name))
             if state is not None and is_unchanged(landed, state):
                 continue
             try:

@@ -220,7 +220,7 @@ def test_a_changed_row_of_sources_is_found(sealed: LakeForTests) -> None:
     path = sealed.places.lake / "restricted/sources/1.parquet"
     rewrite(path, set_value("path", 0, "somewhere/else.jsonl"))
 
-    assert [problem.table for problem in problems(sealed)] == ["sources"]
+    assert {problem.table for problem in problems(sealed)} == {"sources"}
 
 
 @pytest.mark.parametrize("column", ["root", "records", "entry"])
@@ -294,6 +294,50 @@ def test_a_removed_kept_source_is_found(sealed: LakeForTests) -> None:
     path.unlink()
 
     assert problems(sealed)[0].table == "evidence"
+
+
+def rewrite_footer_and_projection(lake: LakeForTests, column: str, value: object) -> None:
+    """Change what is said of the JSON source of the first day, in its data file's footer and in `sources` alike."""
+    data, sources = first_day_file(lake), lake.places.lake / "restricted/sources/1.parquet"
+    footer = json.loads(pq.read_metadata(data).metadata[b"audit.batch"])
+    number = next(n for n, snapshot in enumerate(footer["snapshots"]) if snapshot["object"])
+    footer["snapshots"][number][column] = value
+    rows = pq.read_table(data)
+    pq.write_table(rows.replace_schema_metadata({b"audit.batch": json.dumps(footer).encode()}), data)
+    rewrite(sources, set_value(column, number, value))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [("object", None, "names no kept source"), ("path", "2026-03-04/other.json", "its id is of another path")],
+)
+def test_a_source_that_is_said_to_be_another_is_found(
+    sealed: LakeForTests, column: str, value: object, message: str
+) -> None:
+    """Consistently, in the footer and in the table: only the sealed entry tells."""
+    rewrite_footer_and_projection(sealed, column, value)
+
+    assert any(message in problem.message for problem in problems(sealed))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"partitionColumns":[]', '"partitionColumns":["status"]'),
+        ('"delta.appendOnly":"true"', '"delta.appendOnly":"false"'),
+        ('\\"name\\":\\"record\\"', '\\"name\\":\\"other\\"'),
+    ],
+    ids=["partitions", "append-only", "schema"],
+)
+def test_changed_settings_of_a_table_are_found(sealed: LakeForTests, old: str, new: str) -> None:
+    """They make engines show other rows than the files have."""
+    path = sealed.places.lake / "restricted/records/_delta_log" / f"{0:020}.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+    # Partition values that the log does not have are refused by delta-rs before we look.
+    assert any("settings or protocol" in p.message or "cannot be read" in p.message for p in problems(sealed))
 
 
 def test_rows_that_came_in_since_the_last_seal_are_reported_as_unprotected(sealed: LakeForTests) -> None:

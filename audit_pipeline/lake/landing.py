@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote_from_bytes
 
 from audit_pipeline.errors import InputError
 
@@ -43,6 +44,15 @@ class Landed:
     day: date | None
     size: int
     mtime_ns: int
+
+    @property
+    def name(self) -> str:
+        """The path as text: where it is not UTF-8, `/`, which starts no path of ours, and its bytes percent-encoded."""
+        encoded = os.fsencode(self.path)
+        try:
+            return encoded.decode()
+        except UnicodeDecodeError:
+            return "/" + quote_from_bytes(encoded)
 
 
 def list_landing(landing: Path, stream: Stream, day: date | None = None) -> list[Landed]:

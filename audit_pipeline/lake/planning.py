@@ -28,7 +28,7 @@ class Source:
     stream: Stream
     path: Path
     name: str
-    """Relative to the stream's fixed folder; bytes that are not UTF-8 are escaped."""
+    """Relative to the stream's fixed folder; as `Landed.name` gives it."""
     source_id: str
     day: date
     file: BinaryIO

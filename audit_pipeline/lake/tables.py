@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from audit_pipeline.errors import StorageError
@@ -223,21 +223,27 @@ def _statistics(file: DataFile) -> str:
 
 
 def _open(table: Table, path: Path) -> DeltaTable:
-    try:
+    with decoding(path):
+        if not DeltaTable.is_deltatable(str(path)):
+            _create(table, path)
         delta = DeltaTable(str(path))
-    except TableNotFoundError:
-        _create(table, path)
-        delta = DeltaTable(str(path))
-    except DeltaError as err:
-        raise StorageError(f"{path}: no readable Delta table: {one_line(err)}") from err
-    if delta.metadata().description != DESCRIPTION:
-        raise StorageError(f"{path}: expected a table of {DESCRIPTION!r}, got {delta.metadata().description!r}")
+        if delta.metadata().description != DESCRIPTION:
+            raise StorageError(f"{path}: expected a table of {DESCRIPTION!r}, got {delta.metadata().description!r}")
+        if _settings(delta) != (Schema.from_arrow(table.schema).to_json(), [], _configuration(table), 1, 2):
+            # They make other engines show other rows than the files have, or lose the log.
+            raise StorageError(f"{path}: its schema, settings or protocol were changed; bring back the table's own log")
     return delta
 
 
-def _create(table: Table, path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    configuration: dict[str, str | None] = {
+def _settings(delta: DeltaTable) -> tuple[str, list[str], dict[str, str], int, int]:
+    """(schema, partition columns, configuration, reader and writer version) by the table's log."""
+    metadata, protocol = delta.metadata(), delta.protocol()
+    versions = protocol.min_reader_version, protocol.min_writer_version
+    return delta.schema().to_json(), metadata.partition_columns, metadata.configuration, *versions
+
+
+def _configuration(table: Table) -> dict[str, str | None]:
+    return {
         "delta.appendOnly": "true",
         "delta.enableExpiredLogCleanup": "false",
         "delta.logRetentionDuration": _FOREVER,
@@ -245,13 +251,17 @@ def _create(table: Table, path: Path) -> None:
         "delta.checkpointInterval": "100",
         "delta.dataSkippingStatsColumns": ",".join(table.indexed),
     }
+
+
+def _create(table: Table, path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
     try:
         DeltaTable.create(
             str(path),
             table.schema,
             mode="ignore",
             description=DESCRIPTION,
-            configuration=configuration,
+            configuration=_configuration(table),
             # A creation that is retried lands as commit 1 over another worker's, with a metadata action of its own.
             commit_properties=CommitProperties(max_commit_retries=0),
         )

@@ -41,12 +41,11 @@ def take(
         InputError: the file cannot be read.
     """
     path = landing / stream.fixed_folder / landed.path
-    name = os.fsencode(landed.path).decode("utf-8", "backslashreplace")
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
-            source_id = canonical.source_id(stream.name, landed.path)
-            source = Source(stream, path, name, source_id, day, file, found.st_size, found.st_mtime_ns)
+            source_id = canonical.source_id(stream.name, landed.name)
+            source = Source(stream, path, landed.name, source_id, day, file, found.st_size, found.st_mtime_ns)
             first = first_snapshot(source, state)
             if first is not None:
                 yield from _snapshots(source, first, evidence_folder, entropy)

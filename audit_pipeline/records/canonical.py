@@ -29,7 +29,7 @@ class OutOfRange(str):
 
 def source_id(stream: str, path: str) -> str:
     """Name of a source: 64 hex digits. `path` is relative to the stream's fixed folder; buckets may move."""
-    return hashlib.sha256(f"{stream}\n{path}".encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(f"{stream}\n{path}".encode()).hexdigest()
 
 
 def record_leaf(salt: bytes, record: bytes) -> bytes:

@@ -22,6 +22,7 @@ from audit_pipeline.records import canonical
 from audit_pipeline.verify.findings import DayRange, Findings, Problem
 
 _WORKERS = 2
+_KEPT_CONTAINERS = ("json", "csv", "parquet", "whole")
 
 Committed = dict[SnapshotName, tlog.SourceEntry]
 
@@ -88,9 +89,16 @@ def check_rows(lake: Lake, committed: Committed, days: DayRange, findings: Findi
 
 def check_objects(lake: Lake, days: DayRange, findings: Findings) -> None:
     """Each kept source still has the bytes that were taken in."""
-    for row in lake.open(SOURCES).read(["entry", "object", "nonce", "day"]).to_pylist():
-        if row["object"] and row["day"] in days:
-            entry = tlog.parse_source(row["entry"].encode())
+    for row in lake.open(SOURCES).read(["entry", "path", "object", "nonce", "day"]).to_pylist():
+        if row["day"] not in days:
+            continue
+        entry = tlog.parse_source(row["entry"].encode())
+        if canonical.source_id(entry.stream, row["path"]) != entry.source:
+            findings.add_of("sources", entry, f"path {row['path']!r} is not the source's: its id is of another path")
+        is_kept = entry.container in _KEPT_CONTAINERS or entry.compression != "none"
+        if is_kept and not row["object"]:
+            findings.add_of("sources", entry, "names no kept source, but one was kept")
+        elif row["object"]:
             try:
                 _check_object(lake.evidence, row["object"], entry, row["nonce"])
             except AuditError as err:

@@ -100,6 +100,8 @@ def test_any_flipped_bit_of_a_signed_checkpoint_is_refused() -> None:
         f"{ORIGIN}\n7\n",
         f"\n7\n{ROOT}\n",
         f"log example\n7\n{ROOT}\n",
+        f" {ORIGIN}\n7\n{ROOT}\n",
+        f"{ORIGIN} \n7\n{ROOT}\n",
         f"log+example\n7\n{ROOT}\n",
         f"log\u00a0example\n7\n{ROOT}\n",
         f"{'a' * 256}\n7\n{ROOT}\n",

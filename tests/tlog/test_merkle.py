@@ -126,9 +126,13 @@ def test_a_hasher_that_is_passed_in_makes_every_node() -> None:
         return hash_pairs(pairs)
 
     root = tree_root(leaves(257), count_pairs)
-
     assert root == REFERENCE.root(0, 257)
     assert sum(made) == 256
+
+    made.clear()
+    prove_inclusion(leaves(257), 3, count_pairs)
+    prove_consistency(leaves(257), 4, count_pairs)
+    assert sum(made) == 2 * 256
 
 
 @pytest.mark.parametrize("index", [-1, 7, 8])

@@ -216,6 +216,18 @@ def test_a_head_that_no_tree_has_is_refused(size: int, root: bytes) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_a_proof_of_anything_but_hashes_is_refused(length: int) -> None:
+    """Before any is hashed: a length must not be what joins two of them."""
+    for position in (0, 1):
+        proof = [bytes(32), bytes(32)]
+        proof[position] = bytes(length)
+        with pytest.raises(ProofError, match=f"hash {position}: expected 32 bytes, got {length}"):
+            check_inclusion(leaf(0), 0, head(4), proof)
+        with pytest.raises(ProofError, match=f"hash {position}: expected 32 bytes, got {length}"):
+            check_consistency(head(3), head(4), proof)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
 def test_a_leaf_that_is_not_a_hash_is_refused(length: int) -> None:
     with pytest.raises(ProofError, match="expected 32 bytes"):
         check_inclusion(bytes(length), 0, head(1), ())

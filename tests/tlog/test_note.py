@@ -250,10 +250,19 @@ def test_a_signature_line_without_a_signature_is_refused(raw: bytes) -> None:
         open_note(NOTE + signature_line("name", raw), KNOWN)
 
 
-@pytest.mark.parametrize("dash", ["-", "\u2013", "\u2014\u2014", "\u2014 ", " \u2014", ""])
-def test_a_signature_line_that_does_not_start_with_one_em_dash_is_refused(dash: str) -> None:
-    with pytest.raises(ProofError):
-        open_note(NOTE.replace("\u2014".encode(), dash.encode()), KNOWN)
+@pytest.mark.parametrize("mark", ["- ", "\u2013 ", "\u2014\u2014 ", "\u2014  ", " \u2014 ", "\u2014", " ", ""])
+def test_a_signature_line_that_does_not_start_with_one_em_dash_is_refused(mark: str) -> None:
+    with pytest.raises(ProofError, match="em dash"):
+        open_note(NOTE.replace("\u2014 ".encode(), mark.encode()), KNOWN)
+
+
+def test_signatures_without_a_text_are_refused() -> None:
+    """Also when a known key did sign nothing at all."""
+    line = signature_line(KEY.name, KEY.verifier.key_id + KEY.private_key.sign(b""))
+
+    for note in (line, b"\n" + line, b"x" + line):
+        with pytest.raises(ProofError, match="expected a text, an empty line"):
+            open_note(note, KNOWN)
 
 
 @pytest.mark.parametrize("text", ["", "no newline", "\ud800\n"])
