@@ -8,22 +8,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from audit_pipeline.errors import InputError, StorageError
+from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.batches import batch_file, read_batch, write_batch
 from audit_pipeline.lake.landing import Landed, Stream, list_landing
 from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.lake.opened import RECORDS, SEALS, Lake
 from audit_pipeline.lake.planning import is_unchanged
 from audit_pipeline.lake.projection import ENTRIES_KEY, SourceState, complete_sources, newest_states
+from audit_pipeline.lake.rows import FoundRows, rows_of_file, snapshot_fault
 from audit_pipeline.lake.slices import SNAPSHOT_BYTES
 from audit_pipeline.lake.snapshots import Taken
 from audit_pipeline.lake.tables import OpenTable, describe_file, table_exists
 from audit_pipeline.lake.taking import take
 from audit_pipeline.records import canonical
+from audit_pipeline.tlog import parse_source
 
 _BATCH_SOURCES = 10_000
 _WORKERS = 2
 _COMMIT_ATTEMPTS = 20
+_REMOVE = "nothing of ours wrote it: remove it and run again"
 
 Entropy = Callable[[int], bytes]
 Clock = Callable[[], datetime]
@@ -81,7 +84,7 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
     sources = complete_sources(lake)
     waiting = set()
     for stream in streams:
-        states = newest_states(sources, stream.name, None)
+        states = newest_states(sources, stream.name)
         for landed in list_landing(lake.places.landing, stream):
             state = states.get(canonical.source_id(stream.name, landed.name))
             if (
@@ -109,11 +112,11 @@ def check_nothing_lost(lake: Lake, streams: Sequence[Stream], day: date, *, toda
     for stream in streams:
         if not stream.is_dated and day != today:
             continue
-        states = newest_states(sources, stream.name, day if stream.is_dated else None)
+        states = newest_states(sources, stream.name)
         for landed in list_landing(lake.places.landing, stream, day):
             state = states.get(canonical.source_id(stream.name, landed.name))
             if complaint := _complaint(landed, state):
-                lost.append(f"{stream.name}: {stream.fixed_folder / landed.path}: {complaint}")
+                lost.append(f"{stream.name}: {stream.fixed_folder / landed.name.lstrip('/')}: {complaint}")
     return lost
 
 
@@ -165,11 +168,35 @@ class _Worker:
         """Commit the data files that an earlier attempt or another worker wrote and did not commit."""
         self._records.reload()
         while self._records.files.exists(self._file(number := self._records.transaction(self._app) + 1)):
+            self._check_adoptable(number)
             self._commit(number)
+
+    def _check_adoptable(self, number: int) -> None:
+        """Whatever lies under the next batch's name is about to become evidence.
+
+        Raises:
+            ProofError: it is not the batch that its name says, or not of rows that are its own.
+        """
+        name = self._file(number)
+        batch = read_batch(self._records, name)
+        if (batch.stream, batch.day, batch.number) != (self._stream.name, self._batch_day, number):
+            raise ProofError(f"{self._records.files.path(name)}: is another batch under this name; {_REMOVE}")
+        columns = ["source_id", "generation", "snapshot"]
+        known = {tuple(row.values()) for row in complete_sources(self._lake).read(columns).to_pylist()}
+        found = rows_of_file(self._records, name)
+        for text in batch.entry_texts():
+            entry = parse_source(text.encode())
+            key = (entry.source, entry.generation, entry.snapshot)
+            fault = "is committed already" if key in known else snapshot_fault(entry, found.pop(key, FoundRows()))
+            if fault is not None or entry.lake != self._lake.lake_id:
+                raise ProofError(f"{self._records.files.path(name)}: source {entry.source} {fault}; {_REMOVE}")
+        if found:
+            raise ProofError(f"{self._records.files.path(name)}: has rows of no entry; {_REMOVE}")
 
     def _take_in(self) -> None:
         sources = complete_sources(self._lake)
-        states = newest_states(sources, self._stream.name, self._day if self._stream.is_dated else None)
+        # Of all days: where a stream's path was changed, a source may have been taken in on another day.
+        states = newest_states(sources, self._stream.name)
         number = self._records.transaction(self._app)
         waiting: deque[tuple[int, Future[NewObject]]] = deque()
         with ThreadPoolExecutor(_WORKERS) as pool:

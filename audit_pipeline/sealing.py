@@ -7,7 +7,7 @@ create-only or gives the same bytes again, so whoever comes next finishes it.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
@@ -21,10 +21,12 @@ from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import SEALS, Lake
 from audit_pipeline.lake.projection import complete_sources
-from audit_pipeline.lake.tables import OpenTable, describe_file, put_rows
+from audit_pipeline.lake.tables import describe_file, put_rows
 from audit_pipeline.records import canonical
 
 _ATTEMPTS = 100
+_CLOCK_SKEW = timedelta(minutes=5)  # between machines that seal the same lake
+_REMOVE = "nothing of ours wrote it: remove it and run this day again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ def seal_day(
     segment = len(seals) + 1
     is_new = lake.evidence.exists(draft_name(day, segment)) or _draft(lake, day, seals, policy_digest, now, entropy)
     if is_new:
-        _append(lake, day, segment)
-    checkpoint, log_size = _publish(lake, signer)
+        _append(lake, day, segment, now)
+    checkpoint, log_size = _publish(lake, signer, now)
     mine = [(index, seal) for index, seal in enumerate(read_log(lake.open(SEALS))) if seal.day == day]
     index, seal = mine[-1]
     return SealReport(
@@ -133,23 +135,52 @@ def _draft(
     return True  # another sealer's draft of this segment stands as well as ours
 
 
-def _append(lake: Lake, day: date, segment: int) -> None:
+def _append(lake: Lake, day: date, segment: int, now: Callable[[], datetime]) -> None:
     """Make the draft of (day, segment) an entry of the log, unless it is one already."""
-    draft = lake.evidence.get(draft_name(day, segment)) or b""
-    seal, _ = tlog.parse_draft(draft, hash_nodes)
     for _ in range(_ATTEMPTS):
         seals = lake.open(SEALS)
-        if any((found.day, found.segment) == (day, segment) for found in read_log(seals)):
+        log = read_log(seals)
+        if any((found.day, found.segment) == (day, segment) for found in log):
             return
+        seal = _read_draft(lake, day, segment, log, now)
         index = seals.transaction(LOG_APP)
         if not seals.files.exists(seal_file(index)):
             put_rows(seals, seal_file(index), _seal_row(index, seal))
         # Whoever's entry the file holds, it is what this index will be; if it is not ours, the next turn tries again.
-        read_seal_file(seals, index)
+        other = read_seal_file(seals, index)
+        if other != _read_draft(lake, other.day, other.segment, log, now):
+            raise ProofError(f"{seals.files.path(seal_file(index))}: is of no draft; remove it and run this day again")
         seals.commit([describe_file(seals, seal_file(index))], LOG_APP, index + 1)
     raise StorageError(
         f"{lake.places.lake}: the seal of {day} could not be appended in {_ATTEMPTS} attempts; run this day again"
     )
+
+
+def _read_draft(
+    lake: Lake, day: date, segment: int, log: Sequence[tlog.SealEntry], now: Callable[[], datetime]
+) -> tlog.SealEntry:
+    """The seal that the draft of (day, segment) decides, to follow on the entries of `log`.
+
+    A log cannot take an entry back, so a draft that was planted or damaged must be refused before it is appended.
+
+    Raises:
+        ProofError: it is not the draft that a run of ours made for this segment.
+    """
+    path = lake.evidence.path(draft_name(day, segment))
+    seal, entries = tlog.parse_draft(lake.evidence.get(draft_name(day, segment)) or b"", hash_nodes)
+    before = [found for found in log if found.day == day]
+    previous = tlog.leaf_hash(tlog.format_seal(before[-1])).hex() if before else None
+    expected = ("seal", lake.lake_id, day, segment, len(before) + 1, previous)
+    if (seal.kind, seal.lake, seal.day, seal.segment, segment, seal.previous) != expected:
+        raise ProofError(f"{path}: is not the draft of this segment; {_REMOVE}")
+    if seal.time > now() + _CLOCK_SKEW:
+        raise ProofError(f"{path}: was made at {seal.time.isoformat()}, which is still to come; {_REMOVE}")
+    known = set(complete_sources(lake).read(["entry"], day).column("entry").to_pylist())
+    covered = sealed_entries(lake, before)
+    for text in map(tlog.format_source, entries):
+        if text.decode() not in known or text.decode() in covered:
+            raise ProofError(f"{path}: names a source that no commit has, or that is sealed already; {_REMOVE}")
+    return seal
 
 
 def _seal_row(index: int, seal: tlog.SealEntry) -> pa.Table:
@@ -167,17 +198,17 @@ def _seal_row(index: int, seal: tlog.SealEntry) -> pa.Table:
     return pa.Table.from_pylist([row], schema=SEALS.schema)
 
 
-def _publish(lake: Lake, signer: tlog.Signer) -> tuple[bytes, int]:
+def _publish(lake: Lake, signer: tlog.Signer, now: Callable[[], datetime]) -> tuple[bytes, int]:
     """Tiles, mark, checkpoint for the log as it stands; gives back the published checkpoint and its size."""
     marks, log = Folder(lake.places.marks), lake.log
     for _ in range(_ATTEMPTS):
-        seals = lake.open(SEALS)
-        leaves = tlog.hash_leaves(map(tlog.format_seal, read_log(seals)))
+        entries = read_log(lake.open(SEALS))
+        leaves = tlog.hash_leaves(map(tlog.format_seal, entries))
         head = tlog.Checkpoint(lake.origin, len(leaves) // 32, tlog.tree_root(leaves, hash_nodes))
         number, mark = newest_mark(marks)
         _check_extends(lake, leaves, mark)
         if mark is None or mark.size < head.size:
-            _check_follows_from_rows(lake, seals, mark.size if mark else 0)
+            _check_follows_from_rows(lake, entries, mark.size if mark else 0, now)
             _put_tiles(log, leaves)
             after = tlog.Mark(lake.origin, chain_hash(marks, number), head.size, head.root.hex(), None, None)
             if not put_mark(marks, number + 1, after):
@@ -220,19 +251,13 @@ def _check_extends(lake: Lake, leaves: bytes, mark: tlog.Mark | None) -> None:
             )
 
 
-def _check_follows_from_rows(lake: Lake, seals: OpenTable, first: int) -> None:
-    """Each entry not signed yet must be a draft's, and its draft's sources must be in `sources`."""
-    for seal in read_log(seals)[first:]:
-        drafted, entries = tlog.parse_draft(lake.evidence.get(draft_name(seal.day, seal.segment)) or b"", hash_nodes)
-        if drafted != seal:
-            raise ProofError(f"seal {seal.day}/{seal.segment}: is not the entry its draft says; the log was changed")
-        known = set(complete_sources(lake).read(["entry"], seal.day).column("entry").to_pylist())
-        for entry in entries:
-            if tlog.format_source(entry).decode() not in known:
-                raise ProofError(
-                    f"seal {seal.day}/{seal.segment}: source {entry.source} is in no commit of `records`; "
-                    "bring back the newer lake"
-                )
+def _check_follows_from_rows(
+    lake: Lake, log: Sequence[tlog.SealEntry], first: int, now: Callable[[], datetime]
+) -> None:
+    """Each entry that is not signed yet must be what its draft decides, and its sources must be in `sources`."""
+    for index in range(first, len(log)):
+        if _read_draft(lake, log[index].day, log[index].segment, log[:index], now) != log[index]:
+            raise ProofError(f"seal {log[index].day}/{log[index].segment}: is not the entry its draft says")
 
 
 def _put_tiles(log: Folder, leaves: bytes) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from audit_pipeline.demo import flip_bit
 from audit_pipeline.records import canonical
 from audit_pipeline.verify import Problem
 from tests.lakes import TODAY, LakeForTests, rewrite
@@ -136,10 +137,7 @@ def test_the_order_of_rows_in_a_file_means_nothing(sealed: LakeForTests) -> None
 
 
 def test_a_flipped_byte_of_a_data_file_is_found(sealed: LakeForTests) -> None:
-    path = first_day_file(sealed)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 8] ^= 1
-    path.write_bytes(content)
+    flip_bit(first_day_file(sealed))
 
     assert any(problem.table == "records" for problem in problems(sealed))
 

@@ -61,17 +61,20 @@ def write_batch(
     writer = write_parquet(new.file, _WRITTEN, RECORDS.indexed)
     try:
         waiting: list[pa.RecordBatch] = []
+        waiting_bytes = 0
         described = []
         for one in taken:
             leaves: list[bytes] = []
             exceptions: list[Exception_] = []
             for batch, leaf_hashes, odd in _pieces(one):
                 waiting.append(batch)
+                waiting_bytes += batch.nbytes
                 leaves.append(leaf_hashes)
                 exceptions += odd
-                if sum(b.nbytes for b in waiting) >= _ROW_GROUP_BYTES:
+                if waiting_bytes >= _ROW_GROUP_BYTES:
                     writer.write_table(pa.Table.from_batches(waiting))
                     waiting.clear()
+                    waiting_bytes = 0
             described.append(_describe(lake_id, one, b"".join(leaves), exceptions))
         if waiting:
             writer.write_table(pa.Table.from_batches(waiting))
@@ -93,7 +96,7 @@ def read_batch(open_: OpenTable, name: str) -> Batch:
     """
     path = open_.files.path(name)
     with decoding(path):
-        footer = json.loads(pq.read_metadata(path).metadata[FOOTER_KEY])
+        footer = json.loads(pq.read_metadata(open_.files.file(name)).metadata[FOOTER_KEY])
         if footer["version"] != FOOTER_VERSION:
             raise StorageError(
                 f"{path}: batch of version {footer['version']}; this program reads version {FOOTER_VERSION}"
@@ -223,11 +226,6 @@ def _describe(lake_id: str, taken: Taken, leaves: bytes, exceptions: list[Except
         exceptions=canonical.exceptions_digest(absolute),
         root=merkle.tree_root(leaves, hashing.hash_nodes).hex(),
     )
-    tail_digest = None
-    if plan.tail is not None:
-        hasher = canonical.content_hasher(taken.tail_nonce)
-        hasher.update(plan.tail)
-        tail_digest = hasher.hexdigest()
     return {
         "entry": entries.format_source(entry).decode(),
         "nonce": taken.nonce.hex(),
@@ -241,8 +239,6 @@ def _describe(lake_id: str, taken: Taken, leaves: bytes, exceptions: list[Except
         "is_complete": plan.is_complete,
         "resume_at": plan.resume_at,
         "resume_position": plan.resume_position,
-        "tail_start": plan.tail_start,
-        "tail_nonce": taken.tail_nonce.hex() if tail_digest else None,
-        "tail_digest": tail_digest,
         "object": plan.object,
+        "line_object": plan.line_object,
     }

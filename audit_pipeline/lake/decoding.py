@@ -17,6 +17,8 @@ DECODE_ERRORS = (
     TypeError,
     ArithmeticError,  # a number beyond its type
     AttributeError,  # JSON of another shape
+    RecursionError,  # or too deep
+    MemoryError,  # or of a size that only a forger writes
 )
 
 

@@ -31,19 +31,43 @@ def line_object_name(stream: str, source_id: str, generation: int, snapshot: int
     return f"{stream}/{source_id}/{generation}-{snapshot}.line.zst"
 
 
-def is_line_object(name: str) -> bool:
-    return name.endswith(".line.zst")
+def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[[int], bytes]) -> str:
+    """Keep all that is left to read in `source`; gives back the name, `name` or one that follows it.
+
+    An object that an earlier attempt left stands if it holds these bytes; if the source changed since, or if somebody
+    put it there, the bytes of now are kept under the next name.
+    """
+    begin, candidate, attempt = source.tell(), name, 0
+    while True:
+        if not evidence.exists(candidate):
+            with evidence.create(candidate) as new:
+                # Random bytes in front: else the object's hash would tell a guess of its content right or wrong.
+                new.file.write(struct.pack("<II", ZSTD_SKIPPABLE_MAGIC, NONCE_BYTES) + entropy(NONCE_BYTES))
+                zstd = zstandard.ZstdCompressor(level=1)
+                zstd.copy_stream(source, new.file, read_size=_COPY_BYTES, write_size=_COPY_BYTES)
+                if new.publish():
+                    return candidate
+            source.seek(begin)
+        is_kept = holds(evidence, candidate, source)
+        source.seek(begin)
+        if is_kept:
+            return candidate
+        attempt += 1
+        candidate = f"{name.removesuffix('.zst')}.{attempt}.zst"
 
 
-def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[[int], bytes]) -> None:
-    """Keep all that is left to read in `source`. An object of that name, from an earlier attempt, stands as it is."""
-    if evidence.exists(name):
-        return
-    with evidence.create(name) as new:
-        # Random bytes in front: else the object's size and hash would tell a guess of its content right or wrong.
-        new.file.write(struct.pack("<II", ZSTD_SKIPPABLE_MAGIC, NONCE_BYTES) + entropy(NONCE_BYTES))
-        zstandard.ZstdCompressor(level=1).copy_stream(source, new.file, read_size=_COPY_BYTES, write_size=_COPY_BYTES)
-        new.publish()
+def holds(evidence: Folder, name: str, source: BinaryIO) -> bool:
+    """Whether an object has exactly the bytes that are left to read in `source`."""
+    try:
+        with open_object(evidence, name) as kept:
+            while True:
+                (ours, is_broken), (theirs, _) = read_up_to(kept, _COPY_BYTES), read_up_to(source, _COPY_BYTES)
+                if is_broken or ours != theirs:
+                    return False
+                if not ours:
+                    return True
+    except StorageError:
+        return False
 
 
 @contextmanager

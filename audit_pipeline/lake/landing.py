@@ -1,8 +1,10 @@
 """Files in the landing zone, by stream and day."""
 
+import errno
 import os
 import re
 import stat
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +15,8 @@ from audit_pipeline.errors import InputError
 
 _WILD = re.compile(r"[*?\[{]")
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\{date\}|[^*?{]+|\{")
+LATEST_NS = 2**63 - 1
+"""The latest time a column of ns holds, in 2262; a later modification time is taken for this."""
 _DATE = r"(?P<date>\d{4}-\d{2}-\d{2})"
 
 
@@ -82,27 +86,43 @@ def _start(fixed: Path, stream: Stream, day: date | None) -> Path:
 
 
 def _walk(start: Path, fixed: Path) -> Iterator[tuple[str, int, int]]:
-    def refuse(err: OSError) -> None:
-        if not isinstance(err, FileNotFoundError):
-            raise InputError(f"{err.filename}: cannot be listed ({err.strerror}); give this user read access") from err
+    """(path below `fixed`, size, time) of every regular file; a folder with several names is walked under one.
 
-    seen = set()
-    for folder, folders, files in os.walk(start, onerror=refuse, followlinks=True):
-        here = Path(folder).stat()
-        if (here.st_dev, here.st_ino) in seen:
-            folders.clear()  # a link back to a folder above
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        for name in files:
-            path = Path(folder) / name
-            try:
-                found = path.stat()
-            except FileNotFoundError:
-                continue  # gone between listing and looking: nothing was there to take
-            except OSError as err:
-                raise InputError(f"{path}: cannot be read ({err.strerror}); give this user read access") from err
-            if stat.S_ISREG(found.st_mode):  # a pipe or socket has no bytes that stay
-                yield path.relative_to(fixed).as_posix(), found.st_size, found.st_mtime_ns
+    Links to folders are followed last, so that a folder's own name comes before a link to it.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = deque([start])
+    while waiting:
+        for folder, folders, files in os.walk(waiting.popleft(), onerror=_refuse):
+            here = Path(folder).stat()
+            if (here.st_dev, here.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((here.st_dev, here.st_ino))
+            waiting.extend(path for name in sorted(folders) if (path := Path(folder) / name).is_symlink())
+            for name in files:
+                path = Path(folder) / name
+                found = _stat(path)
+                if found is not None and stat.S_ISREG(found.st_mode):  # a pipe or socket has no bytes that stay
+                    mtime_ns = min(max(found.st_mtime_ns, 0), LATEST_NS)
+                    yield path.relative_to(fixed).as_posix(), found.st_size, mtime_ns
+
+
+def _refuse(err: OSError) -> None:
+    if not isinstance(err, FileNotFoundError):
+        raise InputError(f"{err.filename}: cannot be listed ({err.strerror}); give this user read access") from err
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None where nothing is behind the name: gone since it was listed, or a link to nowhere."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        if err.errno == errno.ELOOP:
+            return None
+        raise InputError(f"{path}: cannot be read ({err.strerror}); give this user read access") from err
 
 
 def _regex(glob: str) -> str:

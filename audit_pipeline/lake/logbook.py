@@ -45,7 +45,9 @@ def read_seal_file(seals: OpenTable, index: int) -> tlog.SealEntry:
     """The entry that the file of row `index` holds, committed or not."""
     path = seals.files.path(seal_file(index))
     with decoding(path):
-        rows = [(row["index"], str(row["entry"])) for row in pq.read_table(path).to_pylist()]
+        rows = [
+            (row["index"], str(row["entry"])) for row in pq.read_table(seals.files.file(seal_file(index))).to_pylist()
+        ]
     if [number for number, _ in rows] != [index]:
         raise ProofError(f"{path}: expected entry {index} of the log alone")
     return tlog.parse_seal(rows[0][1].encode())

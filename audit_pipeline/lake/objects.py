@@ -66,15 +66,26 @@ class Folder:
     def get(self, name: str) -> bytes | None:
         """The object's bytes, or None when there is no such object."""
         try:
-            return self.path(name).read_bytes()
+            return self.file(name).read_bytes() if os.path.lexists(self.path(name)) else None
         except FileNotFoundError:
             return None
         except OSError as err:
             raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
 
+    def file(self, name: str) -> Path:
+        """The path of an object that is there.
+
+        Raises:
+            StorageError: there is none, or something that is no file, such as a pipe that would never end.
+        """
+        path = self.path(name)
+        if not path.is_file():
+            raise StorageError(f"{path}: missing, or not a regular file; restore it from a backup")
+        return path
+
     def open(self, name: str) -> BinaryIO:
         try:
-            return self.path(name).open("rb")
+            return self.file(name).open("rb")
         except OSError as err:
             raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
 

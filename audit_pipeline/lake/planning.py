@@ -8,17 +8,16 @@ from typing import BinaryIO
 
 from audit_pipeline.formats.detect import HEAD_BYTES, Detection, compression_of, detect
 from audit_pipeline.lake.compression import decompressed
-from audit_pipeline.lake.evidence import digest_stream
+from audit_pipeline.lake.evidence import digest_stream, holds
 from audit_pipeline.lake.landing import Landed, Stream
+from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.projection import SourceState
-from audit_pipeline.lake.slices import read_up_to, skip
+from audit_pipeline.lake.slices import read_up_to
 from audit_pipeline.lake.snapshots import Snapshot
-from audit_pipeline.records import canonical
 from audit_pipeline.tlog import entries
 
 LINE_CONTAINERS = ("jsonl", "text")
-TAIL_BYTES = 64 << 10
-"""How much of the end of what was taken must still be there for a source to count as appended to."""
+_END_BYTES = 64 << 10  # where a Parquet file has its schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,55 +40,48 @@ def is_unchanged(landed: Landed, state: SourceState) -> bool:
     return state.is_complete and (state.size_bytes, state.mtime_ns) == (landed.size, landed.mtime_ns)
 
 
-def first_snapshot(source: Source, state: SourceState | None) -> Snapshot | None:
-    """The plan of the next snapshot, its end still open; None where there is nothing to take."""
+def first_snapshot(source: Source, state: SourceState | None, objects: Folder) -> Snapshot | None:
+    """The plan of the next snapshot, its end still open; None where there is nothing to take.
+
+    A source that changed is read again from its start: it counts as appended to only if all that was taken is there.
+    """
     if state is None:
         return _fresh(source, 0, "new")
-    unchanged = (state.size_bytes, state.mtime_ns) == (source.size_bytes, source.mtime_ns)
-    if state.is_complete and (unchanged or _has_same_bytes(source, state)):
+    same_size = state.size_bytes == source.size_bytes
+    if not (same_size and state.mtime_ns == source.mtime_ns) and not _still_begins_with(source, state, objects):
+        return _fresh(source, state.generation + 1, "rewritten")
+    if state.is_complete and same_size:
         return None
-    if unchanged or _is_appended(source, state):
-        if state.resume_at == 0:  # nothing whole was there yet, so what it is may only show now
-            plan = _fresh(source, state.generation, "appended")
-        else:
-            detected = Detection(state.container, state.format, state.format_evidence)
-            plan = _plan(source, state.generation, detected, state.compression, "appended")
-        supersedes = (state.snapshot, state.resume_position) if state.has_partial_tail and state.is_complete else None
-        return replace(
-            plan,
-            snapshot=state.snapshot + 1,
-            position=state.resume_position,
-            start=state.resume_at,
-            supersedes=supersedes,
-            object=state.object,
-        )
-    return _fresh(source, state.generation + 1, "rewritten")
+    if not same_size and state.container not in LINE_CONTAINERS:
+        return _fresh(source, state.generation + 1, "rewritten")
+    if state.resume_at == 0:  # nothing whole was there yet, so what it is may only show now
+        plan = _fresh(source, state.generation, "appended")
+    else:
+        detected = Detection(state.container, state.format, state.format_evidence)
+        plan = replace(_plan(source, state.generation, detected, state.compression, "appended"), object=state.object)
+    supersedes = (state.snapshot, state.resume_position) if state.has_partial_tail and state.is_complete else None
+    return replace(
+        plan,
+        snapshot=state.snapshot + 1,
+        position=state.resume_position,
+        start=state.resume_at,
+        supersedes=supersedes,
+    )
 
 
-def _has_same_bytes(source: Source, state: SourceState) -> bool:
-    """Whether a source of the same size, but another time, still is what all its snapshots took in."""
-    if state.size_bytes != source.size_bytes:
-        return False
-    for text, nonce in state.parts:
-        entry = entries.parse_source(text.encode())
-        source.file.seek(0)
-        with decompressed(source.file, entry.compression) as stream:
-            skip(stream, entry.start)
-            if digest_stream(stream, nonce, entry.end - entry.start)[0] != entry.content:
-                return False
+def _still_begins_with(source: Source, state: SourceState, objects: Folder) -> bool:
+    """Whether all bytes that were taken of the source in this generation are where they were."""
     source.file.seek(0)
-    return True
-
-
-def _is_appended(source: Source, state: SourceState) -> bool:
-    """Whether the source is longer than it was and the end of what was taken is still in its place."""
-    if state.container not in LINE_CONTAINERS or state.compression != "none" or source.size_bytes <= state.end:
-        return False
-    if state.tail_start is None or state.tail_nonce is None:
-        return False
-    hasher = canonical.content_hasher(state.tail_nonce)
-    hasher.update(os.pread(source.file.fileno(), state.resume_at - state.tail_start, state.tail_start))
-    return hasher.hexdigest() == state.tail_digest
+    if state.object is not None:
+        is_same = holds(objects, state.object, source.file)
+    else:
+        is_same = True
+        for text, nonce in state.parts:
+            entry = entries.parse_source(text.encode())
+            source.file.seek(entry.start)
+            is_same &= digest_stream(source.file, nonce, entry.end - entry.start)[0] == entry.content
+    source.file.seek(0)
+    return is_same
 
 
 def detect_landed(file: BinaryIO, name: str, declared: str | None) -> tuple[Detection, str]:
@@ -98,7 +90,7 @@ def detect_landed(file: BinaryIO, name: str, declared: str | None) -> tuple[Dete
     head = os.pread(file.fileno(), HEAD_BYTES, 0)
     compression = compression_of(head)
     if compression == "none":
-        end = os.pread(file.fileno(), TAIL_BYTES, max(0, size_bytes - TAIL_BYTES))
+        end = os.pread(file.fileno(), _END_BYTES, max(0, size_bytes - _END_BYTES))
         detected = detect(name, head, size_bytes, declared, end)
     else:
         file.seek(0)
@@ -138,7 +130,6 @@ def _plan(source: Source, generation: int, detected: Detection, compression: str
         is_complete=True,
         resume_at=0,
         resume_position=0,
-        tail_start=None,
-        tail=None,
         object=None,
+        line_object=None,
     )

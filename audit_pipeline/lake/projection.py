@@ -41,9 +41,6 @@ class SourceState:
     is_complete: bool
     resume_at: int
     resume_position: int
-    tail_start: int | None
-    tail_nonce: bytes | None
-    tail_digest: str | None
     object: str | None
     parts: tuple[tuple[str, bytes], ...]
     """(entry, nonce) of each snapshot of this generation that took in bytes of the source."""
@@ -71,9 +68,9 @@ def committed_files(records: OpenTable, first: int, last: int) -> list[tuple[int
     """(version, data files) of the commits first..last that carry source entries."""
     found = []
     for version, actions in records.commits(first, last):
-        infos = [action["commitInfo"] for action in actions if "commitInfo" in action]
-        carries = any(ENTRIES_KEY in info for info in infos)
-        found.append((version, [action["add"]["path"] for action in actions if "add" in action] if carries else []))
+        with decoding(f"{records.path}: commit {version}"):
+            carries = any(ENTRIES_KEY in action["commitInfo"] for action in actions if "commitInfo" in action)
+            found.append((version, [action["add"]["path"] for action in actions if "add" in action] if carries else []))
     return found
 
 
@@ -84,13 +81,11 @@ def expected_rows(records: OpenTable, last: int) -> list[dict[str, Any]]:
     return rows
 
 
-def newest_states(sources: OpenTable, stream: str, day: date | None) -> dict[str, SourceState]:
-    """The newest snapshot of each source of a stream, by source_id; of one day, or all."""
+def newest_states(sources: OpenTable, stream: str) -> dict[str, SourceState]:
+    """The newest snapshot of each source of a stream, by source_id."""
     columns = [name for name in SourceState.__dataclass_fields__ if name != "parts"]
     rows = [
-        row
-        for row in sources.read(["stream", "entry", "nonce", *columns], day).to_pylist()
-        if row.pop("stream") == stream
+        row for row in sources.read(["stream", "entry", "nonce", *columns]).to_pylist() if row.pop("stream") == stream
     ]
     rows.sort(key=lambda row: (row["source_id"], row["generation"], row["snapshot"]))
     newest: dict[str, SourceState] = {}
@@ -119,8 +114,8 @@ def _source_row(snapshot: dict[str, Any], name: str, ingested_at: datetime) -> d
         "source_id": entry.source,
         **{field: getattr(entry, field) for field in _FROM_ENTRY},
     }
-    nonces = {key: bytes.fromhex(snapshot[key]) if snapshot[key] else None for key in ("nonce", "tail_nonce")}
-    return {**snapshot, **from_entry, **nonces, "data_file": name, "ingested_at": ingested_at}
+    nonce = bytes.fromhex(snapshot["nonce"])
+    return {**snapshot, **from_entry, "nonce": nonce, "data_file": name, "ingested_at": ingested_at}
 
 
 _FROM_ENTRY = "day stream generation snapshot position records start end container compression growth".split()

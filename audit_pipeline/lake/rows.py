@@ -1,5 +1,6 @@
 """Rows of `records` read back and hashed again, a data file at a time."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,13 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError
 from audit_pipeline.lake import hashing
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.tables import OpenTable
+from audit_pipeline.records import canonical
 from audit_pipeline.records.canonical import SALT_BYTES
 
 _BATCH_ROWS = 8192
+_SHOWN = 5
+_WORD = re.compile(r"[a-z0-9_]*")
 
 SnapshotName = tuple[str, int, int]
 """(source_id, generation, snapshot)."""
@@ -58,7 +63,7 @@ def days_of_file(records: OpenTable, name: str) -> set[date]:
     Looking at statistics also ends the process, not the call, where a forged footer makes Parquet's C++ throw there.
     """
     path = records.files.path(name)
-    with decoding(path), pq.ParquetFile(path) as file:
+    with decoding(path), pq.ParquetFile(records.files.file(name)) as file:
         return {day for batch in file.iter_batches(columns=["day"]) for day in pc.unique(batch["day"]).to_pylist()}
 
 
@@ -71,13 +76,54 @@ def rows_of_file(records: OpenTable, name: str) -> dict[SnapshotName, FoundRows]
     """
     path = records.files.path(name)
     found: dict[SnapshotName, FoundRows] = {}
-    with decoding(path), pq.ParquetFile(path, read_dictionary=["source_id"]) as file:
-        if file.schema_arrow.names != records.table.schema.names:
+    with decoding(path), pq.ParquetFile(records.files.file(name), read_dictionary=["source_id"]) as file:
+        declared = [(field.name, field.type) for field in records.table.schema]
+        if [(field.name, _plain(field.type)) for field in file.schema_arrow] != declared:
             raise ProofError(f"{path}: its columns are not those of `records`")
         for batch in file.iter_batches(_BATCH_ROWS):
+            if any(column.null_count for column in batch.columns):
+                raise ProofError(f"{path}: has rows without a value where `records` allows none")
             for snapshot, rows in _runs(batch, path.name):
                 found.setdefault(snapshot, FoundRows()).merge(rows)
     return found
+
+
+def snapshot_fault(entry: tlog.SourceEntry, rows: FoundRows) -> str | None:
+    """Why these rows are not the records that `entry` commits to; None where they are."""
+    if rows.count != entry.records:
+        return _position_fault(entry, rows)
+    positions, leaves, exceptions = rows.in_order()
+    if not np.array_equal(positions, np.arange(entry.position, entry.position + entry.records)):
+        return _position_fault(entry, rows)
+    if other_days := rows.days - {entry.day}:
+        return f"rows say day {min(other_days)}"
+    if canonical.exceptions_digest(exceptions) != entry.exceptions:
+        return "a status or reason was changed"
+    if tlog.tree_root(leaves, hashing.hash_nodes).hex() != entry.root:
+        return "a record or a salt was changed: the rows do not give the sealed root"
+    return None
+
+
+def _position_fault(entry: tlog.SourceEntry, rows: FoundRows) -> str:
+    found = rows.in_order()[0]
+    last = entry.position + entry.records - 1
+    window = np.arange(entry.position, min(last, entry.position + len(found) + _SHOWN) + 1)
+    faults = (
+        ("missing", np.setdiff1d(window, found)),
+        ("not sealed", found[(found < entry.position) | (found > last)]),
+        ("twice", found[1:][found[1:] == found[:-1]]),
+    )
+    named = "; ".join(f"{fault} {', '.join(map(str, which[:_SHOWN]))}" for fault, which in faults if len(which))
+    return f"expected {entry.records} rows, found {len(found)}: position {named}"
+
+
+def _plain(of: pa.DataType) -> pa.DataType:
+    """A column's type, whatever way of holding it in memory the file was written from."""
+    if pa.types.is_dictionary(of):
+        return _plain(of.value_type)
+    if pa.types.is_large_string(of) or pa.types.is_string_view(of):
+        return pa.string()
+    return pa.binary() if pa.types.is_large_binary(of) or pa.types.is_binary_view(of) else of
 
 
 def _runs(batch: pa.RecordBatch, file: str) -> Iterator[tuple[SnapshotName, FoundRows]]:
@@ -111,6 +157,9 @@ def _runs(batch: pa.RecordBatch, file: str) -> Iterator[tuple[SnapshotName, Foun
 
 
 def _exceptions(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:
+    said = {*pc.unique(rows["status"]).to_pylist(), *pc.unique(rows["reason"]).to_pylist()}
+    if not all(map(_WORD.fullmatch, said)):
+        raise ProofError("a status or reason is not a word of ours")  # a newline in one would read as another line
     is_odd = pc.or_(pc.not_equal(rows["status"], "ok"), pc.not_equal(rows["reason"], ""))
     odd = rows.select(["position", "status", "reason"]).filter(is_odd)
     return [(row["position"], row["status"], row["reason"]) for row in odd.to_pylist()]

@@ -39,10 +39,10 @@ class Snapshot:
     resume_at: int
     """Where the next snapshot starts: the end, or the start of an unfinished last line."""
     resume_position: int
-    tail_start: int | None
-    """Start of the bytes before `resume_at` that must still be there for the source to count as appended to."""
-    tail: bytes | None
     object: str | None
+    """The evidence object that holds the whole source."""
+    line_object: str | None
+    """The evidence object that holds this snapshot's one line, which is too long for a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,6 @@ class Taken:
     rows: Lines | Items
     salts: bytes
     nonce: bytes
-    tail_nonce: bytes
 
     @property
     def count(self) -> int:
@@ -84,8 +83,7 @@ class Taken:
         return len(self.rows.raw) if isinstance(self.rows, Lines) else sum(map(len, self.rows.records))
 
 
-def draw(entropy: Callable[[int], bytes], records: int) -> tuple[bytes, bytes, bytes]:
-    """(salts, nonce, tail nonce) for a snapshot of so many records."""
-    drawn = entropy(canonical.SALT_BYTES * records + 2 * canonical.NONCE_BYTES)
-    salts, nonces = drawn[: canonical.SALT_BYTES * records], drawn[canonical.SALT_BYTES * records :]
-    return salts, nonces[: canonical.NONCE_BYTES], nonces[canonical.NONCE_BYTES :]
+def draw(entropy: Callable[[int], bytes], records: int) -> tuple[bytes, bytes]:
+    """(salts, nonce) for a snapshot of so many records."""
+    drawn = entropy(canonical.SALT_BYTES * records + canonical.NONCE_BYTES)
+    return drawn[: canonical.SALT_BYTES * records], drawn[canonical.SALT_BYTES * records :]

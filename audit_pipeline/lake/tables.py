@@ -123,7 +123,7 @@ class OpenTable:
         parts = []
         for name in self._files_of(day):
             with decoding(self.files.path(name)):
-                rows = pq.read_table(self.files.path(name), columns=list(columns), filters=filters, partitioning=None)
+                rows = pq.read_table(self.files.file(name), columns=list(columns), filters=filters, partitioning=None)
                 parts.append(rows.cast(wanted))
         return pa.concat_tables(parts) if parts else wanted.empty_table()
 
@@ -198,7 +198,7 @@ def describe_file(open_: OpenTable, name: str) -> DataFile:
     lowest: dict[str, Any] = {}
     highest: dict[str, Any] = {}
     with decoding(open_.files.path(name)):
-        footer = pq.read_metadata(open_.files.path(name))
+        footer = pq.read_metadata(open_.files.file(name))
         for column in open_.table.indexed:
             if (bounds := _column_bounds(footer, column)) is not None:
                 lowest[column], highest[column] = bounds

@@ -13,9 +13,9 @@ from audit_pipeline.errors import InputError
 from audit_pipeline.formats.items import iter_items
 from audit_pipeline.lake import evidence
 from audit_pipeline.lake.compression import decompressed
-from audit_pipeline.lake.landing import Landed, Stream
+from audit_pipeline.lake.landing import LATEST_NS, Landed, Stream
 from audit_pipeline.lake.objects import Folder
-from audit_pipeline.lake.planning import LINE_CONTAINERS, TAIL_BYTES, Source, first_snapshot
+from audit_pipeline.lake.planning import LINE_CONTAINERS, Source, first_snapshot
 from audit_pipeline.lake.projection import SourceState
 from audit_pipeline.lake.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS, LineReader, skip
 from audit_pipeline.lake.snapshots import Items, Lines, Snapshot, Taken, draw
@@ -45,8 +45,9 @@ def take(
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             source_id = canonical.source_id(stream.name, landed.name)
-            source = Source(stream, path, landed.name, source_id, day, file, found.st_size, found.st_mtime_ns)
-            first = first_snapshot(source, state)
+            mtime_ns = min(max(found.st_mtime_ns, 0), LATEST_NS)
+            source = Source(stream, path, landed.name, source_id, day, file, found.st_size, mtime_ns)
+            first = first_snapshot(source, state, evidence_folder)
             if first is not None:
                 yield from _snapshots(source, first, evidence_folder, entropy)
     except FileNotFoundError:
@@ -66,8 +67,8 @@ def _snapshots(source: Source, plan: Snapshot, objects: Folder, entropy: Entropy
         yield from _line_snapshots(source, plan, source.file, objects, entropy)
         return
     if plan.object is None:
-        plan = replace(plan, object=evidence.object_name(plan.stream, plan.source_id, plan.generation, plan.snapshot))
-    evidence.put_object(objects, plan.object or "", source.file, entropy)
+        name = evidence.object_name(plan.stream, plan.source_id, plan.generation, plan.snapshot)
+        plan = replace(plan, object=evidence.put_object(objects, name, source.file, entropy))
     # From here on the kept object is read, not the source, which may change under us.
     with evidence.open_object(objects, plan.object or "") as kept:
         if plan.container == "whole":
@@ -90,35 +91,28 @@ def _line_snapshots(
         if raw is None:
             taken = _oversize_line(plan, lines, objects, entropy)
         else:
-            taken = _lines_taken(source, plan, Lines(raw, ends, plan.position == 0, _reason(plan)), lines, entropy)
+            taken = _lines_taken(plan, Lines(raw, ends, plan.position == 0, _reason(plan)), lines, entropy)
         yield taken
-        plan = replace(_following(taken.snapshot), object=plan.object)
+        plan = _following(taken.snapshot)
         if lines.is_at_end:
             break
     if lines.is_broken:
         yield _unreadable_rest(replace(plan, position=taken.snapshot.position + taken.count), entropy)
 
 
-def _lines_taken(source: Source, plan: Snapshot, rows: Lines, lines: LineReader, entropy: Entropy) -> Taken:
+def _lines_taken(plan: Snapshot, rows: Lines, lines: LineReader, entropy: Entropy) -> Taken:
     ends, size_bytes = rows.ends, len(rows.raw)
     is_unfinished = len(ends) > 0 and int(ends[-1]) == size_bytes
     whole = ends[:-1] if is_unfinished else ends
     resume_at = plan.start + (int(whole[-1]) + 1 if len(whole) else 0)
-    tail_start = tail = None
-    if plan.compression == "none":
-        tail_start = max(0, resume_at - TAIL_BYTES)
-        tail = os.pread(source.file.fileno(), resume_at - tail_start, tail_start)
     ended = replace(
         plan,
         end=plan.start + size_bytes,
         is_complete=lines.is_at_end and not lines.is_broken,
         resume_at=resume_at,
         resume_position=plan.position + len(whole),
-        tail_start=tail_start,
-        tail=tail,
     )
-    salts, nonce, tail_nonce = draw(entropy, len(ends))
-    return Taken(ended, rows, salts, nonce, tail_nonce)
+    return Taken(ended, rows, *draw(entropy, len(ends)))
 
 
 def _reason(plan: Snapshot) -> str:
@@ -135,6 +129,7 @@ def _following(snapshot: Snapshot) -> Snapshot:
         start=snapshot.resume_at,
         growth="appended",
         supersedes=None,
+        line_object=None,
     )
 
 
@@ -146,42 +141,43 @@ def _oversize_line(plan: Snapshot, lines: LineReader, objects: Folder, entropy: 
             copy.write(piece)
         size_bytes = copy.tell()
         copy.seek(0)
-        evidence.put_object(objects, name, copy, entropy)
-        salts, nonce, tail_nonce = draw(entropy, 1)
+        name = evidence.put_object(objects, name, copy, entropy)
+        salts, nonce = draw(entropy, 1)
         copy.seek(0)
         content, _ = evidence.digest_stream(copy, nonce)
     end = plan.start + size_bytes
     record = canonical.dump_canonical({"$evidence": name, "bytes": size_bytes})
     ended = replace(
-        plan, end=end, is_complete=lines.is_at_end, resume_at=end, resume_position=plan.position + 1, object=name
+        plan, end=end, is_complete=lines.is_at_end, resume_at=end, resume_position=plan.position + 1, line_object=name
     )
-    return Taken(ended, Items([record], [(0, "quarantined", "oversize")], content), salts, nonce, tail_nonce)
+    return Taken(ended, Items([record], [(0, "quarantined", "oversize")], content), salts, nonce)
 
 
 def _unreadable_rest(plan: Snapshot, entropy: Entropy) -> Taken:
     """A record that says that the compressed source breaks off here; its bytes are in `evidence/`."""
-    salts, nonce, tail_nonce = draw(entropy, 1)
+    salts, nonce = draw(entropy, 1)
     ended = replace(plan, end=plan.start, is_complete=True, resume_at=plan.start, resume_position=plan.position + 1)
     record = canonical.dump_canonical({"$evidence": "rest"})
     content = canonical.content_hasher(nonce).hexdigest()
-    return Taken(ended, Items([record], [(0, "quarantined", "unreadable")], content), salts, nonce, tail_nonce)
+    return Taken(ended, Items([record], [(0, "quarantined", "unreadable")], content), salts, nonce)
 
 
 def _weights(source: Source, plan: Snapshot, entropy: Entropy) -> Taken:
-    salts, nonce, tail_nonce = draw(entropy, 1)
-    plain, hidden = hashlib.sha256(), canonical.content_hasher(nonce)
+    salts, nonce = draw(entropy, 1)
+    plain, hidden, size_bytes = hashlib.sha256(), canonical.content_hasher(nonce), 0
     while piece := source.file.read(_PIECE_BYTES):
         plain.update(piece)
         hidden.update(piece)
-    record = canonical.dump_canonical({"$hash_only": plain.hexdigest(), "bytes": source.size_bytes})
-    return Taken(_ended(plan, source.size_bytes, 1), Items([record], [], hidden.hexdigest()), salts, nonce, tail_nonce)
+        size_bytes += len(piece)
+    record = canonical.dump_canonical({"$hash_only": plain.hexdigest(), "bytes": size_bytes})
+    return Taken(_ended(plan, size_bytes, 1), Items([record], [], hidden.hexdigest()), salts, nonce)
 
 
 def _whole(plan: Snapshot, kept: BinaryIO, entropy: Entropy) -> Taken:
-    salts, nonce, tail_nonce = draw(entropy, 1)
+    salts, nonce = draw(entropy, 1)
     content, size_bytes = evidence.digest_stream(kept, nonce)
     record = canonical.dump_canonical({"$evidence": plan.object, "bytes": size_bytes})
-    return Taken(_ended(plan, size_bytes, 1), Items([record], [], content), salts, nonce, tail_nonce)
+    return Taken(_ended(plan, size_bytes, 1), Items([record], [], content), salts, nonce)
 
 
 def _ended(plan: Snapshot, size_bytes: int, records: int) -> Snapshot:
@@ -190,7 +186,7 @@ def _ended(plan: Snapshot, size_bytes: int, records: int) -> Snapshot:
 
 def _item_snapshots(plan: Snapshot, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
     """The container's items from `plan.position` on. Each snapshot covers the whole object and a run of its items."""
-    _, nonce, _ = draw(entropy, 0)
+    _, nonce = draw(entropy, 0)
     with evidence.open_object(objects, plan.object or "") as kept, decompressed(kept, plan.compression) as stream:
         content, size_bytes = evidence.digest_stream(stream, nonce)
     plan = replace(plan, start=0)
@@ -223,5 +219,5 @@ def _items_taken(
     nonce: bytes,
     entropy: Entropy,
 ) -> Taken:
-    salts, _, tail_nonce = draw(entropy, len(records))
-    return Taken(plan, Items(records, exceptions, content), salts, nonce, tail_nonce)
+    salts, _ = draw(entropy, len(records))
+    return Taken(plan, Items(records, exceptions, content), salts, nonce)

@@ -11,7 +11,7 @@ from audit_pipeline.lake.opened import EVIDENCE_TABLES, Lake
 from audit_pipeline.lake.tables import table_exists
 from audit_pipeline.verify.findings import DayRange, Findings, Problem, Verification
 from audit_pipeline.verify.log import CheckedLog, check_log, check_seals
-from audit_pipeline.verify.rows import Committed, check_objects, check_projection, check_rows, read_commits
+from audit_pipeline.verify.rows import Committed, check_projection, check_rows, read_commits
 
 __all__ = ["Problem", "Verification", "verify"]
 
@@ -32,7 +32,6 @@ def verify(
     log = findings.guard("seals", lambda: check_log(lake, vkeys, findings)) or CheckedLog((), 0)
     committed: Committed = findings.guard("records", lambda: read_commits(lake, findings)) or {}
     sealed = check_seals(lake, log, committed, findings)
-    findings.guard("sources", lambda: check_projection(lake, findings))
+    findings.guard("sources", lambda: check_projection(lake, committed, sealed, days, findings))
     findings.guard("records", lambda: check_rows(lake, committed, days, findings))
-    findings.guard("evidence", lambda: check_objects(lake, days, findings))
     return findings.verification(log, committed, sealed, days)
