@@ -6,6 +6,7 @@ a worker that finds it commits it as it is.
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,33 +60,45 @@ def write_batch(
     """Hash and encode a batch into a data file that has no name yet; `publish` gives it the name."""
     new = open_.files.create(name)
     writer = write_parquet(new.file, _WRITTEN, RECORDS.indexed)
-    try:
-        waiting: list[pa.RecordBatch] = []
-        waiting_bytes = 0
+    with ExitStack() as undo:
+        undo.enter_context(new)
+        undo.callback(writer.close)
+        rows = _RowGroups(writer)
         described = []
         for one in taken:
             leaves: list[bytes] = []
             exceptions: list[Exception_] = []
             for batch, leaf_hashes, odd in _pieces(one):
-                waiting.append(batch)
-                waiting_bytes += batch.nbytes
+                rows.add(batch)
                 leaves.append(leaf_hashes)
                 exceptions += odd
-                if waiting_bytes >= _ROW_GROUP_BYTES:
-                    writer.write_table(pa.Table.from_batches(waiting))
-                    waiting.clear()
-                    waiting_bytes = 0
             described.append(_describe(lake_id, one, b"".join(leaves), exceptions))
-        if waiting:
-            writer.write_table(pa.Table.from_batches(waiting))
-        batch = Batch(stream, day, number, now.isoformat(), tuple(described))
-        writer.add_key_value_metadata({FOOTER_KEY.decode(): _dump(batch)})
+        rows.flush()
+        footer = Batch(stream, day, number, now.isoformat(), tuple(described))
+        writer.add_key_value_metadata({FOOTER_KEY.decode(): _dump(footer)})
         writer.close()
-    except BaseException:
-        writer.close()
-        new.__exit__()
-        raise
+        undo.pop_all()
     return new
+
+
+class _RowGroups:
+    """Gathers rows until they make a row group."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._waiting: list[pa.RecordBatch] = []
+        self._size_bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        self._size_bytes += batch.nbytes
+        if self._size_bytes >= _ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting))
+        self._waiting, self._size_bytes = [], 0
 
 
 def read_batch(open_: OpenTable, name: str) -> Batch:

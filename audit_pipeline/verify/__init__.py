@@ -9,8 +9,8 @@ from datetime import date
 
 from audit_pipeline.lake.opened import EVIDENCE_TABLES, Lake
 from audit_pipeline.lake.tables import table_exists
-from audit_pipeline.verify.findings import DayRange, Findings, Problem, Verification
-from audit_pipeline.verify.log import CheckedLog, check_log, check_seals
+from audit_pipeline.verify.findings import CheckedLog, DayRange, Findings, Problem, Verification
+from audit_pipeline.verify.log import check_log, check_seals
 from audit_pipeline.verify.rows import Committed, check_projection, check_rows, read_commits
 
 __all__ = ["Problem", "Verification", "verify"]

@@ -3,14 +3,11 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import AuditError
 from audit_pipeline.lake.rows import SnapshotName
-
-if TYPE_CHECKING:
-    from audit_pipeline.verify.log import CheckedLog
 
 _Checked = TypeVar("_Checked")
 
@@ -41,6 +38,18 @@ class Verification:
     records: int
     log_size: int
     unsealed_records: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedLog:
+    """The entries of the log, and how many of them the checkpoint signs."""
+
+    entries: tuple[tlog.SealEntry, ...]
+    signed_size: int
+
+    @property
+    def signed(self) -> tuple[tlog.SealEntry, ...]:
+        return self.entries[: self.signed_size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ class Findings:
 
     def verification(
         self,
-        log: "CheckedLog",
+        log: CheckedLog,
         committed: Mapping[SnapshotName, tlog.SourceEntry],
         sealed: Collection[SnapshotName],
         days: DayRange,

@@ -1,7 +1,6 @@
 """The log against itself: entries, checkpoint, tiles, mark, drafts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from audit_pipeline import tlog
@@ -12,21 +11,9 @@ from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import SEALS, Lake
 from audit_pipeline.lake.rows import SnapshotName
-from audit_pipeline.verify.findings import Findings
+from audit_pipeline.verify.findings import CheckedLog, Findings
 
 _SEAL_COLUMNS = ("day", "kind", "segment", "sources", "records", "root", "sealed_at")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedLog:
-    """The entries of the log, and how many of them the checkpoint signs."""
-
-    entries: tuple[tlog.SealEntry, ...]
-    signed_size: int
-
-    @property
-    def signed(self) -> tuple[tlog.SealEntry, ...]:
-        return self.entries[: self.signed_size]
 
 
 def check_log(lake: Lake, vkeys: Sequence[str], findings: Findings) -> CheckedLog:
