@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,15 +29,17 @@ def defs():
 """
 ENTRY_POINTS = "[dagster_dg_cli.registry_modules]\naudit_pipeline = audit_pipeline.components\n"
 
-pytestmark = pytest.mark.needs("dg", "dagster-dg-cli")
-
 
 def run_dg(*arguments: str, folder: Path, python_path: list[Path], home: Path) -> str:
     """Standard output of `dg`, which must succeed."""
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("AUDIT_")}
     environ |= {"PYTHONPATH": os.pathsep.join(map(str, python_path)), "DAGSTER_HOME": str(home)}
-    done = subprocess.run(["dg", *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    scripts = Path(sys.executable).parent
+    environ["PATH"] = f"{scripts}{os.pathsep}{environ['PATH']}"
+    done = subprocess.run(
+        [str(scripts / "dg"), *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
