@@ -2,10 +2,11 @@
 
 import json
 import posixpath
-from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import AuditError, StorageError
@@ -23,6 +24,8 @@ from audit_pipeline.verify.findings import DayRange, Findings, Problem
 
 _WORKERS = 2
 _KEPT_CONTAINERS = ("json", "csv", "parquet", "whole")
+
+_Read = TypeVar("_Read")
 
 Committed = dict[SnapshotName, tlog.SourceEntry]
 
@@ -71,17 +74,16 @@ def check_rows(lake: Lake, committed: Committed, days: DayRange, findings: Findi
     unseen = {name for name, entry in committed.items() if entry.day in days}
     rest: dict[SnapshotName, FoundRows] = {}
     whole: set[SnapshotName] = set()
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        files = [name for name in records.active_files() if _is_plain_path(name, findings)]
-        for found in pool.map(lambda name: _read_file(records, name, days, findings), files):
-            for name, rows in found.items():
-                if name in whole:
-                    findings.add_of("records", committed[name], "its rows are there twice, in two data files")
-                elif name in committed and name not in rest and rows.count == committed[name].records:
-                    _check_snapshot(committed[name], rows, findings)
-                    whole.add(name)
-                else:  # rows of one snapshot in several files, as after a compaction, or a fault
-                    rest.setdefault(name, FoundRows()).merge(rows)
+    files = [name for name in records.active_files() if _is_plain_path(name, findings)]
+    for found in _read_ahead(lambda name: _read_file(records, name, days, findings), files):
+        for name, rows in found.items():
+            if name in whole:
+                findings.add_of("records", committed[name], "its rows are there twice, in two data files")
+            elif name in committed and name not in rest and rows.count == committed[name].records:
+                _check_snapshot(committed[name], rows, findings)
+                whole.add(name)
+            else:  # rows of one snapshot in several files, as after a compaction, or a fault
+                rest.setdefault(name, FoundRows()).merge(rows)
     for name, rows in sorted(rest.items(), key=itemgetter(0)):
         unseen.discard(name)
         if name not in committed:
@@ -96,6 +98,18 @@ def check_rows(lake: Lake, committed: Committed, days: DayRange, findings: Findi
             findings.add_of("records", committed[name], "all its rows are missing")
         else:
             _check_snapshot(committed[name], FoundRows(), findings)
+
+
+def _read_ahead(read: Callable[[str], _Read], names: Iterable[str]) -> Iterator[_Read]:
+    """What `read` gives for each name, in order; a few are read ahead, not all: what waits takes memory."""
+    waiting: deque[Future[_Read]] = deque()
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for name in names:
+            waiting.append(pool.submit(read, name))
+            if len(waiting) > _WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _is_plain_path(name: str, findings: Findings) -> bool:
