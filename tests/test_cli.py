@@ -2,6 +2,8 @@ import csv
 import io
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -186,7 +188,7 @@ def test_a_run_takes_in_and_seals_the_days_with_work(command: Command, project: 
     done = command("run", folder="project")
 
     assert done.exit_code == 0, done.output
-    assert [line.split()[:2] for line in done.stdout.splitlines()[:-1]] == [
+    assert [line.split()[:2] for line in done.stdout.splitlines()[:2]] == [
         [YESTERDAY.isoformat(), "done"],
         [(YESTERDAY + timedelta(days=1)).isoformat(), "done"],
     ]
@@ -239,16 +241,31 @@ def test_a_run_without_a_key_ends_with_2_and_names_keygen(command: Command, proj
 
 
 def test_a_failed_run_ends_with_1_and_says_why(command: Command, project: Path) -> None:
-    """Here the key needs a passphrase that is not given."""
+    """Here the log was cut behind the back of its mark."""
+    command("run", "--date", str(YESTERDAY), folder="project")
+    seals = project / "audit-home/lake/audit/seals"
+    (seals / "_delta_log" / f"{1:020}.json").unlink()
+    (seals / "0.parquet").unlink()
+    shutil.rmtree(project / "audit-home/evidence/_seals")
+    before_yesterday = YESTERDAY - timedelta(days=1)
+    command("run", "--date", str(before_yesterday), folder="project")
+
+    done = command("run", "--date", str(YESTERDAY), folder="project")
+
+    assert done.exit_code == 1
+    assert f"{YESTERDAY}  FAILED" in done.stdout
+    assert "entries give root" in done.stderr
+
+
+def test_a_key_that_does_not_open_ends_with_2_before_anything_runs(command: Command, project: Path) -> None:
     for name in ("key.pem", "vkey"):
         (project / "audit-home/keys" / name).unlink()
     command("keygen", folder="project", AUDIT_KEY_PASSPHRASE="secret")
 
     done = command("run", "--date", str(YESTERDAY), folder="project")
 
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "AUDIT_KEY_PASSPHRASE" in done.stderr
-    assert f"{YESTERDAY}  FAILED" in done.stdout
 
 
 def test_a_failed_check_ends_with_1(command: Command, project: Path) -> None:
@@ -505,3 +522,71 @@ def test_the_demo_takes_no_folder_of_others(command: Command, tmp_path: Path) ->
 
     assert done.exit_code == 2
     assert os.listdir(tmp_path / "mine") == ["notes.txt"]
+
+
+def test_files_that_no_run_takes_are_named(command: Command, project: Path) -> None:
+    for name in ("runs/2025-12-31/old.jsonl", "runs/2999-01-01/new.jsonl", "runs/latest/x.jsonl", "stray.txt"):
+        path = project / "audit-home" / "landing" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}\n")
+
+    said = command("run", "--date", "2026-03-05", folder=str(project))
+
+    assert said.exit_code == 0
+    for expected in (
+        "4 landed files are NOT taken in",
+        "runs/2025-12-31/old.jsonl: 2025-12-31 is before the policy's start",
+        "runs/2999-01-01/new.jsonl: a day to come",
+        "runs/latest/x.jsonl: no stream's path matches",
+        "stray.txt: no stream's path matches",
+    ):
+        assert expected in said.stderr
+
+
+def test_a_run_says_how_much_of_its_input_is_odd(command: Command, project: Path) -> None:
+    path = project / "audit-home" / "landing" / "runs" / "2026-03-05" / "a.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{}\nnot json\n{"a":1}')
+
+    said = command("run", "--date", "2026-03-05", folder=str(project))
+
+    assert "3 records, of which 1 quarantined and 1 last lines without a newline" in said.stdout
+
+
+def test_a_port_in_use_ends_with_2(command: Command, project: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+
+        said = command("ui", "--port", str(taken.getsockname()[1]), folder=str(project))
+
+    assert said.exit_code == 2
+    assert "choose another with --port" in said.stderr
+
+
+def test_a_query_without_a_statement_ends_with_2(command: Command, project: Path) -> None:
+    said = command("query", "", folder=str(project))
+
+    assert said.exit_code == 2
+    assert "no statement" in said.stderr
+
+
+def test_a_damaged_key_in_the_trust_file_is_wrong_input_and_not_broken_evidence(
+    command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path
+) -> None:
+    (tmp_path / "trust").write_text("log foo+123+abc\n")
+
+    said = command("verify", "--trust", str(tmp_path / "trust"), folder=str(demo_home[0]))
+
+    assert said.exit_code == 2
+    assert "vkey of 'foo'" in said.stderr
+
+
+def test_a_missing_key_file_ends_with_2_before_anything_runs(command: Command, project: Path) -> None:
+    (project / "audit-home" / "keys" / "key.pem").unlink()
+
+    said, again = command("run", folder=str(project)), command("keygen", folder=str(project))
+
+    assert (said.exit_code, again.exit_code) == (2, 2)
+    assert "restore it from your backup" in said.stderr
+    assert "restore what is missing" in again.stderr

@@ -95,6 +95,8 @@ def query(sql: str, style: str | None) -> None:
     with connect(policy_here().places.lake) as database:
         try:
             found = database.execute(sql)
+            if found is None:
+                raise InputError("query: no statement; give one in quotes")
             rows = found.fetchall()
         except duckdb.Error as err:
             raise InputError(f"query: {' '.join(str(err).split())}") from err

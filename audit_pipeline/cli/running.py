@@ -1,6 +1,7 @@
 """Commands that run the pipeline: run, ui, demo."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -9,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit_pipeline.cli.here import DAY, policy_here, utc_now
-from audit_pipeline.cli.printing import print_table
+from audit_pipeline.cli.here import DAY, passphrase, policy_here, utc_now
+from audit_pipeline.cli.printing import as_text, print_table
 
 if TYPE_CHECKING:
     from audit_pipeline.cli.jobs import DayRun
     from audit_pipeline.lake.landing import Stream
+    from audit_pipeline.lake.opened import Lake
     from audit_pipeline.policy import Policy
+
+_SHOWN = 10
 
 
 @click.command()
@@ -26,6 +30,7 @@ def run(first: datetime | None, last: datetime | None, dry_run: bool) -> None:
     """Take in, seal and verify days; without --date all that have something to do, up to today (UTC)."""
     from audit_pipeline.cli.jobs import run_days
     from audit_pipeline.ingest import days_to_run
+    from audit_pipeline.lake.keys import load_signer
     from audit_pipeline.lake.opened import open_lake
 
     policy = policy_here()
@@ -33,7 +38,8 @@ def run(first: datetime | None, last: datetime | None, dry_run: bool) -> None:
     if dry_run:
         _list_landed(policy, asked)
         return
-    lake = open_lake(policy.places)  # says at once that a key is missing
+    lake = open_lake(policy.places)
+    load_signer(policy.places.keys, passphrase())  # says at once that a key is missing or does not open
     days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date())
     failed = 0
     for done in _with_progress(run_days(policy.root, policy.places.dagster, days), len(days)):
@@ -41,10 +47,35 @@ def run(first: datetime | None, last: datetime | None, dry_run: bool) -> None:
         click.echo(f"{done.day}  {'FAILED' if done.failures else 'done'}  run {done.run_id}")
         for failure in done.failures:
             click.echo(f"  {failure}", err=True)
+    _print_counts(lake, days)
+    _print_untaken(policy)
     click.echo(f"{len(days) - failed} of {len(days)} days done; lake {policy.places.lake}, log {policy.places.log}")
     if failed:
         click.echo("audit-pipeline: days failed; `audit-pipeline ui` shows their runs", err=True)
         click.get_current_context().exit(1)
+
+
+def _print_counts(lake: "Lake", days: list[date]) -> None:
+    """What the evidence has of these days, so that bad input does not go by unseen."""
+    from audit_pipeline.lake.opened import SOURCES
+
+    columns = ("records", "quarantined", "partial_tails")
+    rows = [row for row in lake.open(SOURCES).read(["day", *columns]).to_pylist() if row["day"] in days]
+    totals = {name: sum(row[name] for row in rows) for name in columns}
+    click.echo(
+        f"these days have {len(rows)} snapshots with {totals['records']} records, of which {totals['quarantined']} "
+        f"quarantined and {totals['partial_tails']} last lines without a newline"
+    )
+
+
+def _print_untaken(policy: "Policy") -> None:
+    from audit_pipeline.lake.landing import list_untaken
+
+    untaken = list_untaken(policy.places.landing, policy.streams, policy.start, utc_now().date())
+    if untaken:
+        click.echo(f"audit-pipeline: {len(untaken)} landed files are NOT taken in:", err=True)
+        for path, reason in untaken[:_SHOWN]:
+            click.echo(f"  {as_text(path)}: {reason}", err=True)
 
 
 @click.command()
@@ -54,10 +85,23 @@ def ui(port: int) -> None:
     from audit_pipeline.cli.jobs import prepare_instance
 
     policy = policy_here()
+    _require_free(port)
     prepare_instance(policy.places.dagster)
     arguments, environ = ui_command(policy, port)
     os.chdir(policy.root)
     os.execve(arguments[0], arguments, {**os.environ, **environ})  # noqa: S606 - our own interpreter
+
+
+def _require_free(port: int) -> None:
+    """Check that nobody listens on the port: `dagster dev` would go on without its webserver."""
+    from audit_pipeline.errors import InputError
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as err:
+            raise InputError(f"port {port}: {err.strerror}; choose another with --port") from err
 
 
 def ui_command(policy: "Policy", port: int) -> tuple[list[str], dict[str, str]]:

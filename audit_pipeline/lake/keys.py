@@ -30,10 +30,12 @@ def make_keys(folder: Path, prefix: str, entropy: Callable[[int], bytes], passph
         raise InputError(
             f"origin prefix {prefix!r}: expected a host and path without a scheme, such as example.com/audit"
         )
-    if (folder / KEY_FILE).exists():
-        raise InputError(
-            f"{folder / KEY_FILE}: there is a key already, and a log cannot change its key; use another home"
-        )
+    for name in (KEY_FILE, VKEY_FILE):
+        if (folder / name).exists():
+            raise InputError(
+                f"{folder / name}: there is a key already, and a log cannot change its key; restore what is missing "
+                "from your backup, or use another home"
+            )
     origin = f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}"
     private = Ed25519PrivateKey.from_private_bytes(entropy(32))
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()

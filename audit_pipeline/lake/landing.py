@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -77,6 +77,20 @@ def list_landing(landing: Path, stream: Stream, day: date | None = None) -> list
             continue
         found.append(Landed(relative, file_day, size, mtime_ns))
     return sorted(found, key=lambda landed: os.fsencode(landed.path))
+
+
+def list_untaken(landing: Path, streams: Sequence[Stream], start: date, today: date) -> list[tuple[str, str]]:
+    """(path below the landing zone, why) of each landed file that no run takes in as things are."""
+    taken, reasons = set(), {}
+    for stream in streams:
+        for landed in list_landing(landing, stream):
+            path = (stream.fixed_folder / landed.path).as_posix()
+            if landed.day is None or start <= landed.day <= today:
+                taken.add(path)
+            else:
+                reasons[path] = f"{landed.day} is before the policy's start" if landed.day < start else "a day to come"
+    everything = (path for path, _, _ in _walk(landing, landing))
+    return sorted((path, reasons.get(path, "no stream's path matches")) for path in everything if path not in taken)
 
 
 def _start(fixed: Path, stream: Stream, day: date | None) -> Path:

@@ -16,7 +16,7 @@ from audit_pipeline.verify.findings import CheckedLog, Findings
 _SEAL_COLUMNS = ("day", "kind", "segment", "sources", "records", "root", "sealed_at")
 
 
-def check_log(lake: Lake, vkeys: Sequence[str], findings: Findings) -> CheckedLog:
+def check_log(lake: Lake, trusted: Sequence[tlog.Verifier], findings: Findings) -> CheckedLog:
     """Entries, checkpoint, tiles and mark say the same.
 
     Raises:
@@ -33,8 +33,7 @@ def check_log(lake: Lake, vkeys: Sequence[str], findings: Findings) -> CheckedLo
     published = lake.log.get("checkpoint")
     if published is None:
         raise StorageError(f"{lake.log.path('checkpoint')}: missing; run the day again, or restore it from a backup")
-    verifiers = [tlog.parse_vkey(vkey) for vkey in vkeys or [lake.vkey]]
-    checkpoint, _ = tlog.open_checkpoint(published, verifiers)
+    checkpoint, _ = tlog.open_checkpoint(published, trusted or [tlog.parse_vkey(lake.vkey)])
     _check_head(lake, "checkpoint", leaves, checkpoint.origin, checkpoint.size, checkpoint.root.hex(), findings)
     signed = min(checkpoint.size, len(entries))
     if len(entries) > signed:
@@ -44,7 +43,7 @@ def check_log(lake: Lake, vkeys: Sequence[str], findings: Findings) -> CheckedLo
             findings.add("log", f"{lake.log.path(path)}: missing, or differs from the entries")
     findings.levels.append("self-consistent")
     _check_mark(lake, leaves, checkpoint.size, findings)
-    if vkeys:
+    if trusted:
         findings.levels.append("signed")
     else:
         findings.notes.append("checked with the key beside the lake: who holds it can rewrite everything; give --trust")

@@ -78,10 +78,11 @@ def test_any_changed_byte_of_a_draft_is_refused_or_is_in_the_seal_s_own_fields()
         assert format_draft(seal, sources) == damaged
 
 
-def test_a_draft_cut_anywhere_is_refused() -> None:
-    for length in range(len(DRAFT)):
+@pytest.mark.parametrize("draft", [DRAFT, format_draft(seal_of([]), [])], ids=["sources", "empty day"])
+def test_a_draft_cut_anywhere_is_refused(draft: bytes) -> None:
+    for length in range(len(draft)):
         with pytest.raises(ProofError):
-            parse_draft(DRAFT[:length])
+            parse_draft(draft[:length])
 
 
 @pytest.mark.parametrize(

@@ -111,11 +111,13 @@ def test_a_proof_holds_for_no_other_leaf(size: int) -> None:
 
 @pytest.mark.parametrize("size", EDGES[:-3])
 def test_a_proof_does_not_hold_in_a_tree_of_another_root(size: int) -> None:
-    proof = prove_inclusion(LEAVES[: 32 * size], size - 1)
+    """For the first leaf several sizes have paths of one shape, so only the root tells them apart."""
+    for index in {0, size - 1}:
+        proof = prove_inclusion(LEAVES[: 32 * size], index)
 
-    for other in {1, 2, size - 1, size + 1, 2 * size, 256} - {size, 0}:
-        with pytest.raises(ProofError):
-            check_inclusion(leaf(size - 1), size - 1, head(other), proof)
+        for other in {1, 2, size - 1, size + 1, 2 * size, 256} - {size, 0}:
+            with pytest.raises(ProofError):
+                check_inclusion(leaf(index), index, head(other), proof)
 
 
 @given(st.integers(1, 70), st.data())

@@ -135,6 +135,27 @@ def test_bytes_that_are_not_ascii_are_refused_with_a_reason() -> None:
         parse_proof(ENCODED.replace(b"index", b"ind\xe9x"))
 
 
+@pytest.mark.parametrize(
+    ("encoded", "why"),
+    [
+        (ENCODED.replace(b"@v1", b"@v2"), "expected the first line"),
+        (ENCODED.replace(b"index", b"Index"), "expected a line index"),
+        (ENCODED.replace(b"index 6\n", b"extra \nindex 6\n"), "an empty extra line"),
+        (ENCODED.partition(b"\n\n")[0], "expected an empty line and a checkpoint"),
+    ],
+    ids=["version", "index", "extra", "checkpoint"],
+)
+def test_what_is_wrong_with_a_proof_is_named(encoded: bytes, why: str) -> None:
+    with pytest.raises(ProofError, match=why):
+        parse_proof(encoded)
+
+
+@pytest.mark.parametrize("index", [-1, 10**18])
+def test_an_index_that_no_proof_can_write_is_refused(index: int) -> None:
+    with pytest.raises(ProofError, match="expected an index from 0"):
+        InclusionProof(index, PROOF.hashes, NOTE)
+
+
 def test_more_hashes_than_any_tree_needs_are_refused() -> None:
     with pytest.raises(ProofError, match="at most 64 hashes"):
         InclusionProof(0, (bytes(32),) * 65, NOTE)
