@@ -65,6 +65,8 @@ def check_seals(
         follows_on = (before.segment + 1, tlog.leaf_hash(tlog.format_seal(before)).hex()) if before else (1, None)
         if (seal.segment, seal.previous) != follows_on or seal.lake != lake.lake_id:
             findings.add("seals", f"segment {seal.segment}: does not follow on segment {follows_on[0] - 1}", seal.day)
+        if seal.kind != "seal":
+            findings.add("seals", f"segment {seal.segment}: is of the reserved kind {seal.kind!r}", seal.day)
         for entry in findings.guard("seals", lambda seal=seal: _draft_entries(lake, seal)) or ():  # type: ignore[misc]
             name = (entry.source, entry.generation, entry.snapshot)
             if name in sealed:
