@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-SNAPSHOT_BYTES = 64 << 20
+SNAPSHOT_BYTES = 32 << 20
 SNAPSHOT_RECORDS = 1 << 20
 _PIECE_BYTES = 4 << 20
 
