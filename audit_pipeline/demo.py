@@ -13,10 +13,13 @@ import pyarrow.parquet as pq
 
 from audit_pipeline.cli.jobs import run_days
 from audit_pipeline.errors import InputError, ProofError
+from audit_pipeline.lake.declared import RECORDS, SOURCES
 from audit_pipeline.lake.keys import make_keys
-from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake, open_lake
+from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.policy import init_project, load_policy
 from audit_pipeline.samples import write_sample_logs
+from audit_pipeline.tlog import parse_vkey
+from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify import verify
 
 MARKER = ".audit-demo"
@@ -50,7 +53,7 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
             raise ProofError(f"{done.day}: run {done.run_id} failed: {'; '.join(done.failures)}")
         say(f"3. {done.day}: taken in, sealed, verified, typed view derived (run {done.run_id})")
     lake = open_lake(policy.places)
-    found = verify(lake, vkeys=[vkey])
+    found = verify(lake, trust=Trust((parse_vkey(vkey),)))
     if found.problems:
         raise ProofError(f"the demo's own lake does not verify: {found.problems[0].message}")
     say(f"4. Verified: {found.records} records of {found.days} days; shown: {', '.join(found.levels)}")
@@ -82,7 +85,7 @@ def _show_tampering(lake: Lake, copy: Path, vkey: str, say: Say) -> None:
     name = forged.open(RECORDS).active_files()[-1]
     offset = flip_bit(RECORDS.uri(places.lake) / name)
     say(f"5. In a copy, one bit changed: byte {offset} of {RECORDS.uri(places.lake) / name}")
-    found = verify(forged, vkeys=[vkey])
+    found = verify(forged, trust=Trust((parse_vkey(vkey),)))
     if not found.problems:
         raise ProofError(f"{copy}: a bit was changed and verify did not find it")
     paths = _paths(lake)

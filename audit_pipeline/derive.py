@@ -12,21 +12,16 @@ from audit_pipeline import tlog
 from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.lake.batches import read_batch
+from audit_pipeline.lake.commits import Commit, DataFile
+from audit_pipeline.lake.declared import EVENTS, RECORDS, SOURCES
 from audit_pipeline.lake.decoding import decoding
-from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
-from audit_pipeline.lake.projection import committed_files
-from audit_pipeline.lake.tables import DataFile, OpenTable, Table, describe_file, write_parquet
-from audit_pipeline.records.events import EVENT_SCHEMAS
+from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
 
-_APP = "derive"
+DERIVE_APP = "derive"
 _COMMITS_AT_ONCE = 50
 _BATCH_ROWS = 8192
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-EVENTS = {
-    name: Table(name, "restricted", schema, ("day", "event_id", "run_id")) for name, schema in EVENT_SCHEMAS.items()
-}
-"""The event tables, by name."""
 
 
 @dataclass(slots=True)
@@ -58,26 +53,26 @@ def derive_events(lake: Lake) -> dict[str, int]:
     records = lake.open(RECORDS)
     added = dict.fromkeys(EVENTS, 0)
     tables = {name: lake.open(table) for name, table in EVENTS.items()}
-    while (done := min(table.transaction(_APP) for table in tables.values())) < records.version:
+    while (done := min(table.transaction(DERIVE_APP) for table in tables.values())) < records.version:
         last = min(records.version, done + _COMMITS_AT_ONCE)
-        made = [
-            (version, _derive_commit(lake, records, version, data_files, tables))
-            for version, data_files in committed_files(records, done + 1, last)
-        ]
+        made, newest_ms = [], 0
+        for version, commit in records.commits(done + 1, last):
+            made.append((version, _derive_commit(lake, records, version, commit, tables)))
+            newest_ms = max(newest_ms, commit.time_ms)
         for name, table in tables.items():
             # A crash between two tables leaves one of them ahead: what it has is not committed again.
-            begin = table.transaction(_APP)
+            begin = table.transaction(DERIVE_APP)
             files = [by_table[name] for version, by_table in made if version > begin and name in by_table]
-            if table.commit(files, _APP, last):
+            if table.commit(Commit(newest_ms, DERIVE_APP, last, tuple(files))):
                 added[name] += sum(file.rows for file in files)
     return added
 
 
 def _derive_commit(
-    lake: Lake, records: OpenTable, version: int, data_files: list[str], tables: dict[str, OpenTable]
+    lake: Lake, records: OpenTable, version: int, commit: Commit, tables: dict[str, OpenTable]
 ) -> dict[str, DataFile]:
     outputs = {name: _Output(table, f"{version}.parquet") for name, table in tables.items()}
-    for data_file in data_files:
+    for data_file in (file.name for file in commit.files):
         for format_name, context, rows in _snapshots(lake, records, data_file):
             for name, events in derive_rows(format_name, context, rows).items():
                 outputs[name].write(events)

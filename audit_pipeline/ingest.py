@@ -1,6 +1,5 @@
 """Landing files into `records`, exactly once: a batch is a data file, then a commit, and any worker can finish it."""
 
-import json
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -8,13 +7,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from audit_pipeline.errors import InputError, ProofError, StorageError
+from audit_pipeline.errors import InputError, ProofError
 from audit_pipeline.lake.batches import batch_file, read_batch, write_batch
+from audit_pipeline.lake.commits import Commit, milliseconds
+from audit_pipeline.lake.declared import RECORDS, SEALS
+from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.landing import Landed, Stream, list_landing
 from audit_pipeline.lake.objects import NewObject
-from audit_pipeline.lake.opened import RECORDS, SEALS, Lake
+from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.planning import is_unchanged
-from audit_pipeline.lake.projection import ENTRIES_KEY, SourceState, complete_sources, newest_states
+from audit_pipeline.lake.projection import SourceState, complete_sources, newest_states
 from audit_pipeline.lake.rows import FoundRows, rows_of_file, snapshot_fault
 from audit_pipeline.lake.slices import SNAPSHOT_BYTES
 from audit_pipeline.lake.snapshots import Taken
@@ -25,7 +27,6 @@ from audit_pipeline.tlog import parse_source
 
 _BATCH_SOURCES = 10_000
 _WORKERS = 2
-_COMMIT_ATTEMPTS = 20
 _REMOVE = "nothing of ours wrote it: remove it and run again"
 
 Entropy = Callable[[int], bytes]
@@ -64,6 +65,7 @@ def ingest_day(
     """
     if day > today:
         raise InputError(f"{day}: this day has not begun (today is {today} UTC); nothing was taken in")
+    check_goes_on(lake)
     found, unreadable = {}, []
     for stream in streams:
         if stream.is_dated or day == today:
@@ -260,14 +262,8 @@ class _Worker:
         name = self._file(number)
         batch = read_batch(self._records, name)
         file = describe_file(self._records, name)
-        for _ in range(_COMMIT_ATTEMPTS):
-            if self._records.transaction(self._app) >= number:
-                break
-            self._records.commit([file], self._app, number, {ENTRIES_KEY: json.dumps(batch.entry_texts())})
-        else:
-            raise StorageError(
-                f"{self._records.path}: {name} could not be committed in {_COMMIT_ATTEMPTS} attempts; run again"
-            )
+        entries = tuple(batch.entry_texts())
+        self._records.commit(Commit(milliseconds(batch.time), self._app, number, (file,), entries))
         for snapshot in batch.snapshots:
             for key in ("quarantined", "partial_tails"):
                 self._totals[key] += snapshot[key]

@@ -14,12 +14,15 @@ import pyarrow as pa
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.lake.commits import Commit, milliseconds
+from audit_pipeline.lake.declared import SEALS
 from audit_pipeline.lake.hashing import hash_nodes
+from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.keys import load_signer
 from audit_pipeline.lake.logbook import LOG_APP, draft_name, read_log, read_seal_file, seal_file, sealed_entries
 from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
 from audit_pipeline.lake.objects import Folder
-from audit_pipeline.lake.opened import SEALS, Lake
+from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import complete_sources
 from audit_pipeline.lake.tables import describe_file, put_rows
 from audit_pipeline.records import canonical
@@ -71,6 +74,8 @@ def seal_day(
     if day > today:
         raise InputError(f"{day}: this day has not begun (today is {today} UTC); it cannot be sealed")
     signer = load_signer(lake.places.keys, passphrase)
+    check_goes_on(lake)
+    _check_log_is_ours(lake)
     seals = [(index, seal) for index, seal in enumerate(read_log(lake.open(SEALS))) if seal.day == day]
     segment = len(seals) + 1
     is_new = lake.evidence.exists(draft_name(day, segment)) or _draft(lake, day, seals, policy_digest, now, entropy)
@@ -92,6 +97,18 @@ def seal_day(
         checkpoint=checkpoint.decode(),
         is_new=is_new,
     )
+
+
+def _check_log_is_ours(lake: Lake) -> None:
+    """One log serves one lake, and where something was published there is a mark."""
+    vkey = lake.log.get("vkey")
+    if vkey is not None and vkey.decode(errors="replace").strip() != lake.vkey:
+        raise ProofError(f"{lake.log.path('vkey')}: this log is another lake's; give each lake its own log folder")
+    if lake.log.exists("checkpoint") and newest_mark(Folder(lake.places.marks))[1] is None:
+        raise ProofError(
+            f"{lake.places.marks}: no mark, but {lake.log.path('checkpoint')} was published; bring the marks back from "
+            "their backup, or see docs/recovery.md, `Marks that are lost`"
+        )
 
 
 def _draft(
@@ -150,7 +167,8 @@ def _append(lake: Lake, day: date, segment: int, now: Callable[[], datetime]) ->
         other = read_seal_file(seals, index)
         if other != _read_draft(lake, other.day, other.segment, log, now):
             raise ProofError(f"{seals.files.path(seal_file(index))}: is of no draft; remove it and run this day again")
-        seals.commit([describe_file(seals, seal_file(index))], LOG_APP, index + 1)
+        file = describe_file(seals, seal_file(index))
+        seals.commit(Commit(milliseconds(other.time), LOG_APP, index + 1, (file,)))
     raise StorageError(
         f"{lake.places.lake}: the seal of {day} could not be appended in {_ATTEMPTS} attempts; run this day again"
     )
@@ -210,7 +228,14 @@ def _publish(lake: Lake, signer: tlog.Signer, now: Callable[[], datetime]) -> tu
         if mark is None or mark.size < head.size:
             _check_follows_from_rows(lake, entries, mark.size if mark else 0, now)
             _put_tiles(log, leaves)
-            after = tlog.Mark(lake.origin, chain_hash(marks, number), head.size, head.root.hex(), None, None)
+            after = tlog.Mark(
+                lake.origin,
+                chain_hash(marks, number),
+                head.size,
+                head.root.hex(),
+                mark.inventory if mark else None,
+                mark.ledger if mark else None,
+            )
             if not put_mark(marks, number + 1, after):
                 continue  # another sealer signed meanwhile: look again at what is there
         else:
@@ -242,7 +267,7 @@ def _check_extends(lake: Lake, leaves: bytes, mark: tlog.Mark | None) -> None:
         if size < signed_size:
             raise StorageError(
                 f"{lake.places.lake}: the log has {size} entries, its {what} says {signed_size}; "
-                "the lake was restored or cut: bring back the newer `seals` table before anything is sealed"
+                "it was restored from an older backup, or cut; see docs/recovery.md, `An older backup`"
             )
         found = tlog.tree_root(leaves[: 32 * signed_size], hash_nodes).hex()
         if found != root:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from audit_pipeline.derive import EVENTS
-from audit_pipeline.lake.opened import RECORDS, SEALS, SOURCES
+from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES
 from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, Column
 from audit_pipeline.records.schemas import RECORD_COLUMNS, SEAL_COLUMNS, SOURCE_COLUMNS
 

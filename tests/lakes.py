@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from audit_pipeline.derive import EVENTS, derive_events
+from audit_pipeline.derive import derive_events
 from audit_pipeline.ingest import StreamCounts, check_nothing_lost, ingest_day
+from audit_pipeline.inventory import InventoryReport, take_inventory
+from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES
 from audit_pipeline.lake.keys import make_keys
 from audit_pipeline.lake.landing import Stream
-from audit_pipeline.lake.opened import RECORDS, SEALS, SOURCES, Lake, open_lake
+from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.lake.places import Places
 from audit_pipeline.sealing import SealReport, seal_day
 from audit_pipeline.verify import Verification, verify
@@ -70,10 +72,15 @@ class LakeForTests:
         )
 
     def run(self, day: date = TODAY) -> SealReport:
-        """Ingest, derive and seal one day."""
+        """The daily job of one day."""
         self.ingest(day)
         derive_events(self.lake)
-        return self.seal(day)
+        report = self.seal(day)
+        self.take_inventory()
+        return report
+
+    def take_inventory(self) -> InventoryReport | None:
+        return take_inventory(self.lake, passphrase=None)
 
     def verify(self, **arguments: object) -> Verification:
         return verify(self.lake, **arguments)  # type: ignore[arg-type]

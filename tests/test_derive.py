@@ -2,7 +2,8 @@
 
 import pytest
 
-from audit_pipeline.derive import EVENTS, derive_events
+from audit_pipeline.derive import derive_events
+from audit_pipeline.lake.declared import EVENTS
 from tests.lakes import LakeForTests
 
 ROLLOUT = b'{"input":"q","output":"a","gts":null,"score":%d,"step":1}'
@@ -62,7 +63,8 @@ def test_a_line_that_was_only_half_there_is_an_event_when_it_is_whole(lake: Lake
 def test_a_crash_between_two_tables_doubles_nothing(lake: LakeForTests, behind: str) -> None:
     """One event table has the last commit, the other has not; then more records come in."""
     lake.land("rollouts/1.jsonl", ROLLOUT % 0 + b"\n")
-    lake.run()
+    lake.ingest()
+    derive_events(lake.lake)
     log = lake.places.lake / "restricted" / behind / "_delta_log"
     (log / f"{1:020}.json").unlink()
     lake.land("rollouts/2.jsonl", ROLLOUT % 1 + b"\n")

@@ -21,7 +21,11 @@ LAYERS = {
     "ingest": APPLICATION,
     "derive": APPLICATION,
     "sealing": APPLICATION,
+    "inventory": APPLICATION,
     "verify": APPLICATION,
+    "check": APPLICATION,
+    "lookup": APPLICATION,
+    "prove": APPLICATION,
     "samples": APPLICATION,
     "components": FACE,
     "definitions": FACE,
@@ -29,7 +33,7 @@ LAYERS = {
     "demo": FACE,
     "daily": FACE,
 }
-ALONE = ("tlog", "records/canonical.py", "errors.py", "__init__.py", "records/__init__.py")
+ALONE = ("check.py", "tlog", "records/canonical.py", "errors.py", "__init__.py", "records/__init__.py")
 """What an auditor reads and runs: it may import the standard library, `cryptography` and itself."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -9,6 +9,7 @@ import click
 
 from audit_pipeline.cli.looking import query, status, verify
 from audit_pipeline.cli.project import add_stream, init, keygen
+from audit_pipeline.cli.proving import check, prove
 from audit_pipeline.cli.running import demo, run, ui
 from audit_pipeline.errors import AuditError, ProofError
 
@@ -40,5 +41,5 @@ def main() -> None:
     """Turns RLHF run logs into tables with evidence that anyone can check later."""
 
 
-for command in (init, add_stream, keygen, demo, run, ui, verify, query, status):
+for command in (init, add_stream, keygen, demo, run, ui, verify, prove, check, query, status):
     main.add_command(command)

@@ -12,6 +12,8 @@ import click
 from audit_pipeline.cli.here import DAY, lake_here, policy_here
 from audit_pipeline.cli.printing import as_text, print_json, print_table, waiting
 
+LEVELS = ("self-consistent", "extends-own-mark", "signed", "extends-held", "witnessed", "timestamped")
+
 if TYPE_CHECKING:
     from audit_pipeline.verify import Verification
 
@@ -21,51 +23,59 @@ if TYPE_CHECKING:
 @click.option("--to", "last", type=DAY, metavar="D", help="Last day.")
 @click.option(
     "--trust",
+    "trust_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with lines `log <vkey>`: the keys you trust. Without it the key beside the lake is used.",
+    help="What you believe: `log <vkey>`, witnesses, a checkpoint you hold (default: the key beside the lake).",
+)
+@click.option(
+    "--save-trust",
+    "save_to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to keep what was believed and the checkpoint that held, to give with --trust next time.",
+)
+@click.option(
+    "--require",
+    "required",
+    multiple=True,
+    type=click.Choice(LEVELS),
+    help="Fail unless this is shown.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def verify(first: datetime | None, last: datetime | None, trust: Path | None, as_json: bool) -> None:
-    """Derive the evidence again from what is stored, and say what holds."""
-    from audit_pipeline import verify as verifying
+def verify(
+    first: datetime | None,
+    last: datetime | None,
+    trust_file: Path | None,
+    save_to: Path | None,
+    required: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Compare what is stored with what was signed, and say what holds."""
+    from audit_pipeline.cli.trusting import read_trust, save_trust
+    from audit_pipeline.verify.apart import verify_apart
 
-    days = {"first": first.date() if first else None, "last": last.date() if last else None}
     if first and last and first > last:
         raise click.UsageError("--from is after --to")
-    vkeys = read_trust(trust) if trust else ()
+    trust = read_trust(trust_file) if trust_file else None
+    lake = lake_here()
     with waiting("verifying"):
-        found = verifying.verify(lake_here(), **days, vkeys=vkeys)
+        found = verify_apart(
+            lake, first=first.date() if first else None, last=last.date() if last else None, trust=trust
+        )
+    missing = [level for level in required if level not in found.levels]
     if as_json:
-        print_json({**dataclasses.asdict(found), "holds": not found.problems})
+        print_json({**dataclasses.asdict(found), "holds": not found.problems and not missing})
     else:
         print_verification(found)
-    if found.problems:
+        for level in missing:
+            click.echo(f"audit-pipeline: {level} was required and is not shown", err=True)
+    if found.problems or missing:
         click.get_current_context().exit(1)
-
-
-def read_trust(file: Path) -> list[str]:
-    """The vkeys of a trust file: lines `log <vkey>`; empty lines and lines that start with `#` are skipped.
-
-    Raises:
-        InputError: another line, or no key at all. An empty list would mean the key beside the lake.
-    """
-    from audit_pipeline.errors import InputError
-
-    vkeys = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        if words[0] != "log" or len(words) != 2:
-            raise InputError(f"{file}:{number}: expected `log <vkey>`, got {line!r}")
-        vkeys.append(words[1])
-    if not vkeys:
-        raise InputError(f"{file}: no line `log <vkey>`; copy the vkey you were given into it")
-    return vkeys
+    if save_to is not None:
+        save_trust(save_to, trust_file, trust, lake)
 
 
 def print_verification(found: "Verification") -> None:
-    counts = [("days", found.days), ("sources", found.sources), ("records", found.records)]
+    counts = [("days", found.days), ("files", found.files), ("sources", found.sources), ("records", found.records)]
     counts += [("log entries", found.log_size), ("records not sealed yet", found.unsealed_records)]
     click.echo(f"shown: {', '.join(found.levels) or 'nothing'}")
     click.echo("checked: " + ", ".join(f"{number} {name}" for name, number in counts))

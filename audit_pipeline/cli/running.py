@@ -57,7 +57,7 @@ def run(first: datetime | None, last: datetime | None, dry_run: bool) -> None:
 
 def _print_counts(lake: "Lake", days: list[date]) -> None:
     """What the evidence has of these days, so that bad input does not go by unseen."""
-    from audit_pipeline.lake.opened import SOURCES
+    from audit_pipeline.lake.declared import SOURCES
 
     columns = ("records", "quarantined", "partial_tails")
     rows = [row for row in lake.open(SOURCES).read(["day", *columns]).to_pylist() if row["day"] in days]

@@ -12,12 +12,17 @@ from pydantic import BaseModel, Field
 from audit_pipeline.components import specs
 from audit_pipeline.components.opening import open_policy, partition_days, utc_now
 from audit_pipeline.ingest import system_entropy
-from audit_pipeline.lake.opened import SEALS, Lake
+from audit_pipeline.inventory import InventoryReport, take_inventory
+from audit_pipeline.lake.declared import EVENTS, SEALS
+from audit_pipeline.lake.inventories import inventory_name
+from audit_pipeline.lake.opened import Lake
 from audit_pipeline.policy.models import parse_start
 from audit_pipeline.sealing import SealReport, seal_day
-from audit_pipeline.verify import Verification, verify
+from audit_pipeline.verify import Verification
+from audit_pipeline.verify.apart import verify_apart
 
 SEAL_ASSET = "daily_merkle_root"
+INVENTORY_ASSET = "inventory"
 
 
 class DailySealParams(BaseModel):
@@ -57,7 +62,7 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         root = context.project_root
-        return dg.Definitions(assets=[self._seal(root)], asset_checks=[_evidence_holds(root)])
+        return dg.Definitions(assets=[self._seal(root), self._inventory(root)], asset_checks=[_evidence_holds(root)])
 
     def _seal(self, root: Path) -> dg.AssetsDefinition:
         text = "The signed Merkle root of each day, in the public log. One seal per day, and one for each late arrival."
@@ -71,15 +76,32 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
                 lake,
                 day,
                 policy_digest=policy.digest,
-                passphrase=os.environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None,
+                passphrase=_passphrase(),
                 today=utc_now().date(),
                 now=utc_now,
                 entropy=system_entropy,
             )
+            take_inventory(lake, passphrase=_passphrase())
             context.log.info(f"{day}: {'sealed' if report.is_new else 'unchanged'}, log size {report.log_size}")
             return dg.MaterializeResult(metadata=_seal_metadata(lake, report))
 
         return seal
+
+    def _inventory(self, root: Path) -> dg.AssetsDefinition:
+        text = "The signed list of every stored file: size and SHA-256, of the typed view too. One entry per file."
+        spec = specs.table_spec(INVENTORY_ASSET, specs.EVIDENCE, self.start, text, [SEAL_ASSET, *EVENTS])
+
+        @dg.multi_asset(specs=[self.get_asset_spec(spec)], name=INVENTORY_ASSET, pool="audit_seal")
+        def inventory(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+            _, lake = open_policy(root)
+            report = take_inventory(lake, passphrase=_passphrase())
+            return dg.MaterializeResult(metadata=_inventory_metadata(lake, report))
+
+        return inventory
+
+
+def _passphrase() -> bytes | None:
+    return os.environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None
 
 
 def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:
@@ -88,7 +110,7 @@ def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:
         _, lake = open_policy(root)
         days = partition_days(context)
         # Without a partition, the whole lake.
-        found = verify(lake, first=min(days, default=None), last=max(days, default=None))
+        found = verify_apart(lake, first=min(days, default=None), last=max(days, default=None))
         return dg.AssetCheckResult(
             passed=not found.problems, severity=dg.AssetCheckSeverity.ERROR, metadata=_verification_metadata(found)
         )
@@ -109,6 +131,17 @@ def _seal_metadata(lake: Lake, report: SealReport) -> Mapping[str, dg.MetadataVa
     }
 
 
+def _inventory_metadata(lake: Lake, report: InventoryReport | None) -> Mapping[str, dg.MetadataValue]:
+    if report is None:
+        return {}
+    return {
+        specs.INVENTORY: dg.MetadataValue.int(report.number),
+        specs.INVENTORY_DIGEST: dg.MetadataValue.text(report.digest),
+        specs.FILES_ADDED: dg.MetadataValue.int(report.files_added),
+        specs.PATH: dg.MetadataValue.path(lake.evidence.path(inventory_name(report.number))),
+    }
+
+
 def _verification_metadata(found: Verification) -> Mapping[str, dg.MetadataValue]:
     return {
         specs.LEVELS: dg.MetadataValue.text(", ".join(found.levels)),
@@ -117,6 +150,7 @@ def _verification_metadata(found: Verification) -> Mapping[str, dg.MetadataValue
             {"table": p.table, "day": p.day, "source": p.source, "position": p.position, "message": p.message}
             for p in found.problems
         ),
+        specs.FILES: dg.MetadataValue.int(found.files),
         specs.RECORDS: dg.MetadataValue.int(found.records),
         specs.LOG_SIZE: dg.MetadataValue.int(found.log_size),
     }

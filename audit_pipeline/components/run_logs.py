@@ -13,8 +13,9 @@ from audit_pipeline.components import specs
 from audit_pipeline.components.opening import open_policy, partition_days, require_streams, utc_now
 from audit_pipeline.derive import derive_events
 from audit_pipeline.ingest import StreamCounts, check_nothing_lost, ingest_day, system_entropy
+from audit_pipeline.lake.declared import RECORDS, SOURCES
 from audit_pipeline.lake.landing import Stream, list_landing
-from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
+from audit_pipeline.lake.opened import Lake
 from audit_pipeline.policy import Policy
 from audit_pipeline.policy.models import RunLogsAttributes, StreamAttributes, parse_start
 

@@ -30,6 +30,7 @@ MARGIN = 0.15
 
 _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # RFC 8878 section 3.1.2: a frame may come before
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _WEIGHTS = re.compile(r"\.(safetensors|pt|bin)$")
 _JSON_LINES = frozenset({".jsonl", ".ndjson"})
@@ -62,7 +63,7 @@ def compression_of(raw_head: bytes) -> str:
     """`gzip`, `zstd` or `none`, by the first bytes of a file."""
     if raw_head.startswith(_GZIP):
         return "gzip"
-    return "zstd" if raw_head.startswith(_ZSTD) else "none"
+    return "zstd" if raw_head.startswith(_ZSTD) or _ZSTD_SKIPPABLE.match(raw_head) else "none"
 
 
 def detect(path: str, head: bytes, size: int, declared: str | None = None, tail: bytes = b"") -> Detection:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from audit_pipeline.formats.item import Item, rest
@@ -21,6 +22,15 @@ _Part = tuple[Any, bool] | str
 """(value, whether it is plain) of one item, or the reason why there are no more."""
 
 
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """The items of a JSON object, by where they come from."""
+
+    header: Item
+    arrays: dict[str, list[Item]]
+    """Elements of each array of objects that is not empty, in document order."""
+
+
 def iter_json(file: BinaryIO, skip: int = 0) -> Iterator[Item]:
     """Items of the JSON document in `file`, without the first `skip`."""
     size_bytes = file.seek(0, io.SEEK_END)
@@ -30,6 +40,24 @@ def iter_json(file: BinaryIO, skip: int = 0) -> Iterator[Item]:
     for position, part in enumerate(parts):
         if position >= skip:
             yield rest(part) if isinstance(part, str) else _item(*part)
+
+
+def starts_object(stream: BinaryIO) -> bool:
+    """Whether the document in `stream`, read from here on, is an object if it is anything."""
+    return _Window(stream).next_char() == "{"
+
+
+def read_object(file: BinaryIO) -> JsonObject | None:
+    """The JSON object in `file`; None where it is something else, cannot be read, or has one of its own keys twice."""
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    window = _Window(file)
+    value, reason = _read_document(window, size_bytes) if window.next_char() == "{" else (None, "")
+    if reason or not isinstance(value, dict):
+        return None
+    header = _item(next(split_object(value)), False)
+    split = {key: member for key, member in value.items() if _is_array_of_objects(member)}
+    return JsonObject(header, {key: [_item(one, False) for one in member] for key, member in split.items()})
 
 
 def split_object(value: dict[str, Any] | canonical.RepeatedKeys) -> Iterator[Any]:
@@ -142,12 +170,7 @@ def _elements(window: _Window) -> Iterator[_Part]:
 
 
 def _document(window: _Window, size_bytes: int) -> Iterator[_Part]:
-    if size_bytes > MAX_OBJECT:
-        yield "oversize"
-        return
-    while window.grow():
-        pass
-    value, reason = _whole_value(window)
+    value, reason = _read_document(window, size_bytes)
     if reason:
         yield reason
         return
@@ -156,8 +179,12 @@ def _document(window: _Window, size_bytes: int) -> Iterator[_Part]:
         yield part, False
 
 
-def _whole_value(window: _Window) -> tuple[Any, str]:
+def _read_document(window: _Window, size_bytes: int) -> tuple[Any, str]:
     """(value, empty) of the whole document, or (None, reason)."""
+    if size_bytes > MAX_OBJECT:
+        return None, "oversize"
+    while window.grow():
+        pass
     if window.failure:
         return None, window.failure
     if nests_too_deep(window.text.encode()):
@@ -178,8 +205,10 @@ def _item(value: Any, is_plain: bool) -> Item:
 
 
 def _is_array_of_objects(value: Any) -> bool:
+    """Whether its elements are items of their own."""
     return (
         isinstance(value, list)
+        and len(value) > 0
         and not isinstance(value, canonical.RepeatedKeys)
         and all(isinstance(element, dict | canonical.RepeatedKeys) for element in value)
     )

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from audit_pipeline.errors import StorageError
 from audit_pipeline.formats.lines import line_exceptions
 from audit_pipeline.lake import hashing
+from audit_pipeline.lake.declared import RECORDS
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.objects import NewObject
-from audit_pipeline.lake.opened import RECORDS
 from audit_pipeline.lake.snapshots import Exception_, Items, Lines, Snapshot, Taken
 from audit_pipeline.lake.tables import OpenTable, write_parquet
 from audit_pipeline.records import canonical
@@ -43,7 +43,7 @@ class Batch:
     stream: str
     day: str
     number: int
-    time: str
+    time: datetime
     snapshots: tuple[dict[str, Any], ...]
 
     def entry_texts(self) -> list[str]:
@@ -74,7 +74,7 @@ def write_batch(
                 exceptions += odd
             described.append(_describe(lake_id, one, b"".join(leaves), exceptions))
         rows.flush()
-        footer = Batch(stream, day, number, now.isoformat(), tuple(described))
+        footer = Batch(stream, day, number, now, tuple(described))
         writer.add_key_value_metadata({FOOTER_KEY.decode(): _dump(footer)})
         writer.close()
         undo.pop_all()
@@ -115,7 +115,8 @@ def read_batch(open_: OpenTable, name: str) -> Batch:
                 f"{path}: batch of version {footer['version']}; this program reads version {FOOTER_VERSION}"
             )
         snapshots = tuple(map(dict, footer["snapshots"]))
-        return Batch(footer["stream"], footer["day"], footer["batch"], footer["time"], snapshots)
+        time = datetime.fromisoformat(footer["time"])
+        return Batch(footer["stream"], footer["day"], footer["batch"], time, snapshots)
 
 
 def _dump(batch: Batch) -> str:
@@ -124,7 +125,7 @@ def _dump(batch: Batch) -> str:
         "stream": batch.stream,
         "day": batch.day,
         "batch": batch.number,
-        "time": batch.time,
+        "time": batch.time.isoformat(),
     }
     return canonical.dump_canonical({**footer, "snapshots": list(batch.snapshots)}).decode()
 

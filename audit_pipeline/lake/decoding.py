@@ -1,6 +1,6 @@
 """One error for everything that damaged or hostile bytes can make a decoder raise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -22,6 +22,10 @@ DECODE_ERRORS = (
 )
 
 
+listener: Callable[[object], None] = lambda what: None
+"""Hears what is about to be decoded. A process that decoders may end says so in time; see verify/apart.py."""
+
+
 @contextmanager
 def decoding(what: object, cure: str = "restore it from a backup") -> Iterator[None]:
     """A block that decodes `what`, a file or commit that anybody may have changed.
@@ -29,6 +33,7 @@ def decoding(what: object, cure: str = "restore it from a backup") -> Iterator[N
     Raises:
         StorageError: in place of any decoder's error.
     """
+    listener(what)
     try:
         yield
     except DECODE_ERRORS as err:

@@ -32,7 +32,7 @@ def line_object_name(stream: str, source_id: str, generation: int, snapshot: int
 
 
 def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[[int], bytes]) -> str:
-    """Keep all that is left to read in `source`; gives back the name, `name` or one that follows it.
+    """Keep all that is left to read in `source`, which is left at its end; gives back `name` or one that follows it.
 
     An object that an earlier attempt left stands if it holds these bytes; if the source changed since, or if somebody
     put it there, the bytes of now are kept under the next name.
@@ -48,10 +48,9 @@ def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[
                 if new.publish():
                     return candidate
             source.seek(begin)
-        is_kept = holds(evidence, candidate, source)
-        source.seek(begin)
-        if is_kept:
+        if holds(evidence, candidate, source):
             return candidate
+        source.seek(begin)
         attempt += 1
         candidate = f"{name.removesuffix('.zst')}.{attempt}.zst"
 

@@ -11,21 +11,41 @@ def newest_mark(marks: Folder) -> tuple[int, tlog.Mark | None]:
     """(number, mark) of the newest mark; (0, None) where nothing was ever signed.
 
     Raises:
-        ProofError: the chain is broken: a mark is missing, or does not name the one before.
+        ProofError: a mark is missing, or the newest does not name the one before.
     """
-    numbers = sorted(int(name) for name in marks.names() if name.isdigit())
+    newest = len(_numbers(marks))
+    return newest, _mark(marks, newest) if newest else None
+
+
+def check_chain(marks: Folder) -> None:
+    """Check every mark against the one before.
+
+    Raises:
+        ProofError: one does not name the one before, or takes back what that one says.
+    """
+    before = None
+    for number in _numbers(marks):
+        mark = _mark(marks, number)
+        if before is not None and (mark.size < before.size or mark.origin != before.origin):
+            raise ProofError(f"{marks.path(str(number))}: says less than the mark before")
+        before = mark
+
+
+def _numbers(marks: Folder) -> list[int]:
+    numbers = sorted(int(name) for name in marks.names() if name.isdecimal())
     if numbers != list(range(1, len(numbers) + 1)):
         raise ProofError(
             f"{marks.root}: the marks {numbers[:5]}… are not 1, 2, 3, …; restore the folder of marks from its backup"
         )
-    before, mark = None, None
-    for number in numbers:
-        text = marks.get(str(number)) or b""
-        mark = tlog.parse_mark(text)
-        if mark.previous != before:
-            raise ProofError(f"{marks.path(str(number))}: names {mark.previous} as the mark before, which is {before}")
-        before = hashlib.sha256(text).hexdigest()
-    return len(numbers), mark
+    return numbers
+
+
+def _mark(marks: Folder, number: int) -> tlog.Mark:
+    mark = tlog.parse_mark(marks.get(str(number)) or b"")
+    before = chain_hash(marks, number - 1)
+    if mark.previous != before:
+        raise ProofError(f"{marks.path(str(number))}: names {mark.previous} as the mark before, which is {before}")
+    return mark
 
 
 def put_mark(marks: Folder, number: int, mark: tlog.Mark) -> bool:

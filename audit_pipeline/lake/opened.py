@@ -2,17 +2,12 @@
 
 from dataclasses import dataclass
 
+from audit_pipeline.lake.declared import TABLES, Table
 from audit_pipeline.lake.keys import read_vkey
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.places import Places
-from audit_pipeline.lake.tables import OpenTable, Table, open_table
-from audit_pipeline.records import schemas
+from audit_pipeline.lake.tables import OpenTable, open_table, table_exists
 from audit_pipeline.tlog import parse_vkey
-
-RECORDS = Table("records", "restricted", schemas.RECORDS, ("day", "source_id", "position"))
-SOURCES = Table("sources", "restricted", schemas.SOURCES, ("day", "source_id", "position"))
-SEALS = Table("seals", "audit", schemas.SEALS, ("day", "index"))
-EVIDENCE_TABLES = (RECORDS, SOURCES, SEALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +20,16 @@ class Lake:
     vkey: str
 
     def open(self, table: Table) -> OpenTable:
-        return open_table(table, self.places.lake)
+        """The table at its newest version, made if it is not there."""
+        return open_table(table, self.places.lake, self.lake_id)
+
+    def find(self, table: Table) -> OpenTable | None:
+        """The table at its newest version, or None. Nothing is written."""
+        is_there = table_exists(table, self.places.lake)
+        return OpenTable(table, self.places.lake, self.lake_id) if is_there else None
+
+    def find_named(self, name: str) -> OpenTable | None:
+        return self.find(TABLES[name]) if name in TABLES else None
 
     @property
     def evidence(self) -> Folder:

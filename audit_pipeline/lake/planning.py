@@ -8,15 +8,24 @@ from typing import BinaryIO
 
 from audit_pipeline.formats.detect import HEAD_BYTES, Detection, compression_of, detect
 from audit_pipeline.lake.compression import decompressed
-from audit_pipeline.lake.evidence import digest_stream, holds
+from audit_pipeline.lake.evidence import holds
+from audit_pipeline.lake.growth import (
+    NewItems,
+    can_go_on,
+    ends_unreadable,
+    find_new_items,
+    newest_header,
+    still_begins_with,
+)
 from audit_pipeline.lake.landing import Landed, Stream
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.projection import SourceState
 from audit_pipeline.lake.slices import read_up_to
 from audit_pipeline.lake.snapshots import Snapshot
-from audit_pipeline.tlog import entries
 
 LINE_CONTAINERS = ("jsonl", "text")
+ITEM_CONTAINERS = ("json", "csv", "parquet")
+ALL_ITEMS = NewItems(False, 0, None)
 _END_BYTES = 64 << 10  # where a Parquet file has its schema
 
 
@@ -40,48 +49,92 @@ def is_unchanged(landed: Landed, state: SourceState) -> bool:
     return state.is_complete and (state.size_bytes, state.mtime_ns) == (landed.size, landed.mtime_ns)
 
 
-def first_snapshot(source: Source, state: SourceState | None, objects: Folder) -> Snapshot | None:
-    """The plan of the next snapshot, its end still open; None where there is nothing to take.
+def has_same_bytes(source: Source, state: SourceState, objects: Folder, *, rehash: bool) -> bool:
+    """Whether the file is as it was when the newest snapshot was taken; left at its start.
 
-    A source that changed is read again from its start: it counts as appended to only if all that was taken is there.
+    Size and time decide where both are equal; with `rehash`, or where they differ, its bytes do.
     """
-    if state is None:
-        return _fresh(source, 0, "new")
-    same_size = state.size_bytes == source.size_bytes
-    if not (same_size and state.mtime_ns == source.mtime_ns) and not _still_begins_with(source, state, objects):
-        return _fresh(source, state.generation + 1, "rewritten")
-    if state.is_complete and same_size:
-        return None
-    if not same_size and state.container not in LINE_CONTAINERS:
-        return _fresh(source, state.generation + 1, "rewritten")
-    if state.resume_at == 0:  # nothing whole was there yet, so what it is may only show now
-        plan = _fresh(source, state.generation, "appended")
-    else:
-        detected = Detection(state.container, state.format, state.format_evidence)
-        plan = replace(_plan(source, state.generation, detected, state.compression, "appended"), object=state.object)
-    supersedes = (state.snapshot, state.resume_position) if state.has_partial_tail and state.is_complete else None
-    return replace(
-        plan,
-        snapshot=state.snapshot + 1,
-        position=state.resume_position,
-        start=state.resume_at,
-        supersedes=supersedes,
-    )
-
-
-def _still_begins_with(source: Source, state: SourceState, objects: Folder) -> bool:
-    """Whether all bytes that were taken of the source in this generation are where they were."""
-    source.file.seek(0)
+    is_same_size = state.size_bytes == source.size_bytes
+    if is_same_size and state.mtime_ns == source.mtime_ns and not rehash:
+        return True
     if state.object is not None:
         is_same = holds(objects, state.object, source.file)
     else:
-        is_same = True
-        for text, nonce in state.parts:
-            entry = entries.parse_source(text.encode())
-            source.file.seek(entry.start)
-            is_same &= digest_stream(source.file, nonce, entry.end - entry.start)[0] == entry.content
+        is_same = is_same_size and still_begins_with(source.file, state)
     source.file.seek(0)
     return is_same
+
+
+def first_snapshot(
+    source: Source, state: SourceState | None, objects: Folder, *, is_same: bool
+) -> tuple[Snapshot, NewItems] | None:
+    """(plan of the next snapshot, its end still open; a container's items for it). None: there is nothing to take.
+
+    `is_same`: the file has the bytes it had when `state` was written. One that has not is read again from its start: it
+    has grown only if all that was taken is there. Where an object was kept of it, it must stand still meanwhile.
+    """
+    if state is None:
+        return _fresh(source, 0, "new"), ALL_ITEMS
+    if is_same and state.is_complete:
+        return None
+    planned = None
+    if state.container in LINE_CONTAINERS:
+        planned = _more_lines(source, state, is_same=is_same)
+    elif state.container in ITEM_CONTAINERS:
+        planned = _items_left(source, state, objects) if is_same else _more_items(source, state, objects)
+    source.file.seek(0)
+    return planned or (_fresh(source, state.generation + 1, "rewritten"), ALL_ITEMS)
+
+
+def _more_lines(source: Source, state: SourceState, *, is_same: bool) -> tuple[Snapshot, NewItems] | None:
+    compression = _compression(source)
+    if not is_same and (ends_unreadable(state) or (state.resume_at and compression != state.compression)):
+        return None
+    if not is_same:
+        with decompressed(source.file, compression) as stream:
+            if not still_begins_with(stream, state):
+                return None
+    if state.resume_at == 0:  # nothing whole was there yet, so what it is may only show now
+        plan = _fresh(source, state.generation, "appended")
+    else:
+        plan = _plan(source, state.generation, _detected(state), compression, "appended")
+        plan = replace(plan, object=state.object if is_same else None)
+    supersedes = (state.snapshot, state.resume_position) if state.has_partial_tail else None
+    return replace(_after(plan, state), start=state.resume_at, supersedes=supersedes), ALL_ITEMS
+
+
+def _items_left(source: Source, state: SourceState, objects: Folder) -> tuple[Snapshot, NewItems] | None:
+    """After a crash between two snapshots of one kept object."""
+    if not can_go_on(state, objects):
+        return None
+    plan = _plan(source, state.generation, _detected(state), state.compression, "appended")
+    return replace(_after(plan, state), object=state.object), NewItems(False, state.resume_position, None)
+
+
+def _more_items(source: Source, state: SourceState, objects: Folder) -> tuple[Snapshot, NewItems] | None:
+    compression = _compression(source)
+    new = find_new_items(source.file, compression, state, objects)
+    if new is None:
+        return None
+    plan = _plan(source, state.generation, _detected(state), compression, "extended")
+    if state.resume_position == 0:  # without an item, what it is may only show now
+        source.file.seek(0)
+        plan = _fresh(source, state.generation, "extended")
+        if plan.container != state.container:
+            return None
+    return replace(_after(plan, state), supersedes=newest_header(state) if new.has_header else None), new
+
+
+def _after(plan: Snapshot, state: SourceState) -> Snapshot:
+    return replace(plan, snapshot=state.snapshot + 1, position=state.resume_position)
+
+
+def _detected(state: SourceState) -> Detection:
+    return Detection(state.container, state.format, state.format_evidence)
+
+
+def _compression(source: Source) -> str:
+    return compression_of(os.pread(source.file.fileno(), HEAD_BYTES, 0))
 
 
 def detect_landed(file: BinaryIO, name: str, declared: str | None) -> tuple[Detection, str]:

@@ -11,14 +11,15 @@ from typing import Any
 import pyarrow as pa
 
 from audit_pipeline.lake import batches
+from audit_pipeline.lake.commits import Commit
+from audit_pipeline.lake.declared import RECORDS, SOURCES
 from audit_pipeline.lake.decoding import decoding
-from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
+from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable, put_rows
 from audit_pipeline.tlog import entries
 
-_APP = "sources"
-_FILES_PER_COMMIT = 1000
-ENTRIES_KEY = "audit.entries"
+SOURCES_APP = "sources"
+_COMMITS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +54,14 @@ class SourceState:
 def complete_sources(lake: Lake) -> OpenTable:
     """Bring `sources` up to the newest commit of `records`; gives back the open table."""
     records, sources = lake.open(RECORDS), lake.open(SOURCES)
-    while (done := sources.transaction(_APP)) < records.version:
-        last = min(records.version, done + _FILES_PER_COMMIT)
-        files = [
-            put_rows(sources, f"{version}.parquet", _source_rows(records, data_files))
-            for version, data_files in committed_files(records, done + 1, last)
-            if data_files
-        ]
-        sources.commit(files, _APP, last)
+    while (done := sources.transaction(SOURCES_APP)) < records.version:
+        last = min(records.version, done + _COMMITS_AT_ONCE)
+        made, newest_ms = [], 0
+        for version, commit in records.commits(done + 1, last):
+            made.append(put_rows(sources, f"{version}.parquet", source_rows(records, commit)))
+            newest_ms = max(newest_ms, commit.time_ms)
+        sources.commit(Commit(newest_ms, SOURCES_APP, last, tuple(made)))
     return sources
-
-
-def committed_files(records: OpenTable, first: int, last: int) -> list[tuple[int, list[str]]]:
-    """(version, data files) of the commits first..last that carry source entries."""
-    found = []
-    for version, actions in records.commits(first, last):
-        with decoding(f"{records.path}: commit {version}"):
-            carries = any(ENTRIES_KEY in action["commitInfo"] for action in actions if "commitInfo" in action)
-            found.append((version, [action["add"]["path"] for action in actions if "add" in action] if carries else []))
-    return found
-
-
-def expected_rows(records: OpenTable, last: int) -> list[dict[str, Any]]:
-    """The rows that `sources` must have once it covers the commits of `records` up to `last`."""
-    names = [name for _, files in committed_files(records, 1, last) for name in files]
-    rows: list[dict[str, Any]] = _source_rows(records, names).to_pylist()
-    return rows
 
 
 def newest_states(sources: OpenTable, stream: str) -> dict[str, SourceState]:
@@ -97,14 +80,14 @@ def newest_states(sources: OpenTable, stream: str) -> dict[str, SourceState]:
     return newest
 
 
-def _source_rows(records: OpenTable, data_files: list[str]) -> pa.Table:
+def source_rows(records: OpenTable, commit: Commit) -> pa.Table:
+    """The rows of `sources` that a commit of `records` gives."""
     rows: list[dict[str, Any]] = []
-    for name in data_files:
+    for name in (file.name for file in commit.files):
         batch = batches.read_batch(records, name)
         with decoding(records.files.path(name)):
-            ingested_at = datetime.fromisoformat(batch.time)
-            rows += [_source_row(snapshot, name, ingested_at) for snapshot in batch.snapshots]
-    with decoding(f"{records.path}: the batch footers in {data_files[:3]}"):
+            rows += [_source_row(snapshot, name, batch.time) for snapshot in batch.snapshots]
+    with decoding(f"{records.path}: the batch footer of {commit.app} {commit.number}"):
         return pa.Table.from_pylist(rows, schema=SOURCES.schema)
 
 

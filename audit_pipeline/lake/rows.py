@@ -57,6 +57,12 @@ class FoundRows:
         return positions, leaves, sorted(self.exceptions)
 
 
+def count_rows(records: OpenTable, name: str) -> int:
+    """How many rows a data file says it has."""
+    with decoding(records.files.path(name)):
+        return int(pq.read_metadata(records.files.file(name)).num_rows)
+
+
 def days_of_file(records: OpenTable, name: str) -> set[date]:
     """The days of a data file's rows, from the rows: its statistics could be forged to hide them.
 

@@ -29,13 +29,13 @@ class LineReader:
         """(bytes, offset of each line's end); the last line may lack its newline. None: one line alone is too long."""
         self._fill()
         ends = _line_ends(self._buffer, SNAPSHOT_RECORDS)
+        if len(ends) == 0 and len(self._buffer) > SNAPSHOT_BYTES:
+            return None, ends
         if self._has_ended and len(ends) < SNAPSHOT_RECORDS:
             if self._buffer and not self._buffer.endswith(b"\n"):
                 ends = np.append(ends, len(self._buffer))
             raw, self._buffer = self._buffer, b""
             return memoryview(raw), ends
-        if len(ends) == 0:
-            return None, ends
         cut = int(ends[-1]) + 1
         raw, self._buffer = self._buffer, self._buffer[cut:]
         return memoryview(raw)[:cut], ends

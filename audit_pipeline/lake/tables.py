@@ -1,68 +1,54 @@
 """Delta tables that hold evidence: append-only, log kept forever, each commit made by us from files we wrote.
 
 Files are written by create-only put under a name the application transaction determines, and only then committed;
-so a crash leaves at most a file that the next run commits. Facts behind the settings: see docs/decisions/0003.
+so a crash leaves at most a file that the next run commits. Commits are create-only puts too (decision 0008); delta-rs
+reads the tables and makes their checkpoints. Facts behind the settings: see docs/decisions/0003.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import DeltaError
 
 from audit_pipeline.errors import StorageError
+from audit_pipeline.lake.commits import (
+    DESCRIPTION,
+    Commit,
+    DataFile,
+    commit_file,
+    configuration,
+    format_commit,
+    format_creation,
+    parse_commit,
+    table_id,
+)
+from audit_pipeline.lake.declared import Table
 from audit_pipeline.lake.decoding import decoding, one_line
 from audit_pipeline.lake.objects import Folder, sync_file
-from audit_pipeline.records.schemas import SCHEMA_VERSION
 
-_FOREVER = "interval 36500 days"
-_MAX_COMMIT_RETRIES = 100  # the default of 15 fails now and then with ten writers at once
-DESCRIPTION = f"rlhf-audit-pipeline schema {SCHEMA_VERSION}"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of the lake: where it lies, what its rows are, which columns get statistics."""
-
-    name: str
-    area: str
-    """`restricted`, `audit` or `released`."""
-    schema: pa.Schema
-    indexed: tuple[str, ...]
-
-    def uri(self, lake: Path) -> Path:
-        return lake / self.area / self.name
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A data file to commit: its name in the table, and the range of its indexed columns for pruning."""
-
-    name: str
-    size_bytes: int
-    rows: int
-    lowest: Mapping[str, Any]
-    highest: Mapping[str, Any]
+CHECKPOINT_EVERY = 100
+LAST_CHECKPOINT = "_delta_log/_last_checkpoint"
+_COMMIT_ATTEMPTS = 1000  # each lost one is another writer's success
 
 
 class OpenTable:
     """One version of a Delta table. The version is the base on which `commit` compares and swaps."""
 
-    def __init__(self, table: Table, lake: Path) -> None:
+    def __init__(self, table: Table, lake: Path, lake_id: str) -> None:
         self.table = table
+        self.lake_id = lake_id
         self.path = table.uri(lake)
         self.files = Folder(self.path)
-        self._delta = _open(table, self.path)
+        self.reload()
 
     def reload(self) -> None:
-        self._delta = _open(self.table, self.path)
+        self._delta = _open(self.table, self.files, self.lake_id)
 
     @property
     def version(self) -> int:
@@ -72,42 +58,34 @@ class OpenTable:
         """Last committed version of an application's transactions; 0 when there is none."""
         return self._delta.transaction_version(app) or 0
 
-    def commit(
-        self, files: Sequence[DataFile], app: str, version: int, metadata: Mapping[str, str] | None = None
-    ) -> bool:
-        """Add `files` and record the transaction, in one atomic commit.
+    def commit(self, commit: Commit) -> bool:
+        """Append one commit. False when its transaction, or a later one of the same application, is there already.
 
-        False when another writer moved the same transaction first, or when our own answer was lost. The newest version
-        is loaded either way: look at `transaction` before another attempt.
+        The newest version is loaded either way.
         """
-        if self.transaction(app) >= version:
-            return False  # delta-rs compares with this version only; a transaction that is in it would land twice
-        adds: list[AddAction | RemoveAction] = [
-            AddAction(f.name, f.size_bytes, {}, 0, True, _statistics(f)) for f in files
-        ]
-        try:
-            self._delta.create_write_transaction(
-                adds,
-                "append",
-                self._delta.schema(),
-                commit_properties=CommitProperties(
-                    custom_metadata=dict(metadata or {}),
-                    max_commit_retries=_MAX_COMMIT_RETRIES,
-                    app_transactions=[Transaction(app, version)],
-                ),
-                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-            )
-        except CommitFailedError:
-            return False
-        except DeltaError as err:
-            raise StorageError(f"{self.path}: commit of {app} {version} failed: {one_line(err)}") from err
-        finally:
+        content = format_commit(commit)
+        for _ in range(_COMMIT_ATTEMPTS):
+            # Another writer's commit in between may be this very transaction, so it is looked at before each attempt.
+            if self.transaction(commit.app) >= commit.number:
+                return False
+            is_ours = self.files.put_new(commit_file(self.version + 1), content)
             self.reload()
-        self._sync_log()
-        return True
+            if is_ours:
+                if self.version % CHECKPOINT_EVERY == 0:
+                    self._checkpoint()
+                return True
+        raise StorageError(
+            f"{self.path}: {commit.app} {commit.number} was not committed in {_COMMIT_ATTEMPTS} attempts; run again"
+        )
 
-    def _sync_log(self) -> None:
-        sync_file(self.path / "_delta_log" / f"{self.version:020}.json")
+    def _checkpoint(self) -> None:
+        """Spare engines the reading of many commits. Where a crash leaves it out, they read the commits."""
+        try:
+            self._delta.create_checkpoint()
+        except DeltaError as err:
+            raise StorageError(f"{self.path}: no checkpoint could be written: {one_line(err)}; run again") from err
+        for name in (checkpoint_file(self.version), LAST_CHECKPOINT):
+            sync_file(self.files.path(name))
 
     def active_files(self) -> list[str]:
         """Names of the data files of this version, sorted."""
@@ -136,26 +114,35 @@ class OpenTable:
             if day is None or add.get("min.day") is None or add["min.day"] <= day <= add["max.day"]
         ]
 
-    def commits(self, first: int, last: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-        """(version, actions) of the commits first..last, from the log's JSON."""
+    def commits(self, first: int, last: int) -> Iterator[tuple[int, Commit]]:
+        """(version, commit) of the commits first..last; the first is at least 1.
+
+        Raises:
+            StorageError: a commit is missing or cannot be read.
+            ProofError: a commit is not one of ours.
+        """
         for version in range(first, last + 1):
-            text = self.files.get(f"_delta_log/{version:020}.json")
+            name = commit_file(version)
+            text = self.files.get(name)
             if text is None:
-                raise StorageError(
-                    f"{self.path}: commit {version} is missing from _delta_log; restore it from a backup"
-                )
-            with decoding(f"{self.path}: commit {version}"):
-                actions: list[dict[str, Any]] = [dict(json.loads(line)) for line in text.split(b"\n") if line]
-            yield version, actions
+                raise StorageError(f"{self.files.path(name)}: missing; restore it from a backup")
+            yield version, parse_commit(text, str(self.files.path(name)))
 
 
-def open_table(table: Table, lake: Path) -> OpenTable:
+def checkpoint_file(version: int) -> str:
+    return f"_delta_log/{version:020}.checkpoint.parquet"
+
+
+def open_table(table: Table, lake: Path, lake_id: str) -> OpenTable:
     """The newest version of a table, which is made if it is not there."""
-    return OpenTable(table, lake)
+    files = Folder(table.uri(lake))
+    if not files.exists(commit_file(0)):
+        files.put_new(commit_file(0), format_creation(table, lake_id))  # if another worker was first, its is the same
+    return OpenTable(table, lake, lake_id)
 
 
 def table_exists(table: Table, lake: Path) -> bool:
-    return DeltaTable.is_deltatable(str(table.uri(lake)))
+    return Folder(table.uri(lake)).exists(commit_file(0))
 
 
 def write_parquet(
@@ -201,8 +188,10 @@ def describe_file(open_: OpenTable, name: str) -> DataFile:
         footer = pq.read_metadata(open_.files.file(name))
         for column in open_.table.indexed:
             if (bounds := _column_bounds(footer, column)) is not None:
-                lowest[column], highest[column] = bounds
-        return DataFile(name, open_.files.path(name).stat().st_size, footer.num_rows, lowest, highest)
+                lowest[column], highest[column] = map(_as_json, bounds)
+        ranges = {"minValues": lowest, "maxValues": highest} if lowest else {}
+        stats = json.dumps({"numRecords": footer.num_rows, **ranges})
+        return DataFile(name, open_.files.path(name).stat().st_size, stats)
 
 
 def _column_bounds(footer: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
@@ -214,22 +203,20 @@ def _column_bounds(footer: pq.FileMetaData, column: str) -> tuple[Any, Any] | No
     return min(s.min for s in found), max(s.max for s in found)
 
 
-def _statistics(file: DataFile) -> str:
-    def text(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
-
-    bounds = {"minValues": text(file.lowest), "maxValues": text(file.highest)} if file.lowest else {}
-    return json.dumps({"numRecords": file.rows, **bounds})
+def _as_json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
 
 
-def _open(table: Table, path: Path) -> DeltaTable:
+def _open(table: Table, files: Folder, lake_id: str) -> DeltaTable:
+    path = files.root
     with decoding(path):
-        if not DeltaTable.is_deltatable(str(path)):
-            _create(table, path)
         delta = DeltaTable(str(path))
-        if delta.metadata().description != DESCRIPTION:
-            raise StorageError(f"{path}: expected a table of {DESCRIPTION!r}, got {delta.metadata().description!r}")
-        if _settings(delta) != (Schema.from_arrow(table.schema).to_json(), [], _configuration(table), 1, 2):
+        metadata = delta.metadata()
+        if metadata.description != DESCRIPTION:
+            raise StorageError(f"{path}: expected a table of {DESCRIPTION!r}, got {metadata.description!r}")
+        if str(metadata.id) != table_id(table, lake_id):
+            raise StorageError(f"{path}: is the table of another lake; give each lake its own folder")
+        if _settings(delta) != (Schema.from_arrow(table.schema).to_json(), [], configuration(table), 1, 2):
             # They make other engines show other rows than the files have, or lose the log.
             raise StorageError(f"{path}: its schema, settings or protocol were changed; bring back the table's own log")
     return delta
@@ -240,31 +227,3 @@ def _settings(delta: DeltaTable) -> tuple[str, list[str], dict[str, str], int, i
     metadata, protocol = delta.metadata(), delta.protocol()
     versions = protocol.min_reader_version, protocol.min_writer_version
     return delta.schema().to_json(), metadata.partition_columns, metadata.configuration, *versions
-
-
-def _configuration(table: Table) -> dict[str, str | None]:
-    return {
-        "delta.appendOnly": "true",
-        "delta.enableExpiredLogCleanup": "false",
-        "delta.logRetentionDuration": _FOREVER,
-        "delta.deletedFileRetentionDuration": _FOREVER,
-        "delta.checkpointInterval": "100",
-        "delta.dataSkippingStatsColumns": ",".join(table.indexed),
-    }
-
-
-def _create(table: Table, path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        DeltaTable.create(
-            str(path),
-            table.schema,
-            mode="ignore",
-            description=DESCRIPTION,
-            configuration=_configuration(table),
-            # A creation that is retried lands as commit 1 over another worker's, with a metadata action of its own.
-            commit_properties=CommitProperties(max_commit_retries=0),
-        )
-    except CommitFailedError:
-        return  # another worker made it in the same moment
-    sync_file(path / "_delta_log" / f"{0:020}.json")

@@ -1,21 +1,25 @@
 """A landed file read into snapshots: where to go on, what it is, its lines or items, a bounded part at a time."""
 
+import errno
 import hashlib
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from audit_pipeline.errors import InputError
-from audit_pipeline.formats.items import iter_items
 from audit_pipeline.lake import evidence
 from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.growth import NewItems, read_new
 from audit_pipeline.lake.landing import LATEST_NS, Landed, Stream
 from audit_pipeline.lake.objects import Folder
-from audit_pipeline.lake.planning import LINE_CONTAINERS, Source, first_snapshot
+from audit_pipeline.lake.planning import LINE_CONTAINERS, Source, first_snapshot, has_same_bytes
 from audit_pipeline.lake.projection import SourceState
 from audit_pipeline.lake.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS, LineReader, skip
 from audit_pipeline.lake.snapshots import Items, Lines, Snapshot, Taken, draw
@@ -34,22 +38,24 @@ def take(
     day: date,
     state: SourceState | None,
     entropy: Entropy,
+    *,
+    rehash: bool = False,
 ) -> Iterator[Taken]:
     """The snapshots that bring a source from `state` to its present end; none where nothing changed.
 
+    `rehash`: its bytes are compared even where size and time say that nothing changed.
+
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is none.
     """
     path = landing / stream.fixed_folder / landed.path
     try:
-        with path.open("rb") as file:
+        with open_landed(path) as file:
             found = os.fstat(file.fileno())
             source_id = canonical.source_id(stream.name, landed.name)
             mtime_ns = min(max(found.st_mtime_ns, 0), LATEST_NS)
             source = Source(stream, path, landed.name, source_id, day, file, found.st_size, mtime_ns)
-            first = first_snapshot(source, state, evidence_folder)
-            if first is not None:
-                yield from _snapshots(source, first, evidence_folder, entropy)
+            yield from _changes(source, state, evidence_folder, entropy, rehash=rehash)
     except FileNotFoundError:
         return  # gone since it was listed; what was taken of it before is still here
     except OSError as err:
@@ -58,7 +64,55 @@ def take(
         ) from err
 
 
-def _snapshots(source: Source, plan: Snapshot, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
+def open_landed(path: Path) -> BinaryIO:
+    """A landed file to read, whatever took its place since it was listed.
+
+    Raises:
+        InputError: it is no regular file.
+        OSError: it cannot be opened.
+    """
+    # Without O_NONBLOCK a pipe that nobody writes into would keep us waiting; of a regular file it changes nothing.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as err:
+        if err.errno == errno.ENXIO:  # a socket
+            raise _not_regular(path) from err
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def _not_regular(path: Path) -> InputError:
+    return InputError(
+        f"{path}: expected the file that was listed, got a folder, pipe, socket or device; put the file back, or "
+        "remove this, and run again"
+    )
+
+
+def _changes(
+    source: Source, state: SourceState | None, objects: Folder, entropy: Entropy, *, rehash: bool
+) -> Iterator[Taken]:
+    is_same = state is not None and has_same_bytes(source, state, objects, rehash=rehash)
+    is_compared = state is not None and state.object is not None and not is_same
+    with _copy(source.file) if is_compared else nullcontext(source.file) as file:
+        source = replace(source, file=file)
+        first = first_snapshot(source, state, objects, is_same=is_same)
+        if first is not None:
+            yield from _snapshots(source, *first, objects, entropy)
+
+
+@contextmanager
+def _copy(file: BinaryIO) -> Iterator[BinaryIO]:
+    """What is compared with the kept object and then kept itself: the file may change in between."""
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy, _PIECE_BYTES)
+        copy.seek(0)
+        yield cast(BinaryIO, copy)
+
+
+def _snapshots(source: Source, plan: Snapshot, new: NewItems, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
     if plan.container == "hash_only":
         yield _weights(source, plan, entropy)
         return
@@ -68,7 +122,8 @@ def _snapshots(source: Source, plan: Snapshot, objects: Folder, entropy: Entropy
         return
     if plan.object is None:
         name = evidence.object_name(plan.stream, plan.source_id, plan.generation, plan.snapshot)
-        plan = replace(plan, object=evidence.put_object(objects, name, source.file, entropy))
+        name = evidence.put_object(objects, name, source.file, entropy)
+        plan = replace(plan, object=name, size_bytes=source.file.tell())  # it may have grown since it was opened
     # From here on the kept object is read, not the source, which may change under us.
     with evidence.open_object(objects, plan.object or "") as kept:
         if plan.container == "whole":
@@ -79,7 +134,7 @@ def _snapshots(source: Source, plan: Snapshot, objects: Folder, entropy: Entropy
                 skip(stream, plan.start)
                 yield from _line_snapshots(source, plan, stream, objects, entropy)
                 return
-    yield from _item_snapshots(plan, objects, entropy)
+    yield from _item_snapshots(plan, new, objects, entropy)
 
 
 def _line_snapshots(
@@ -139,6 +194,7 @@ def _oversize_line(plan: Snapshot, lines: LineReader, objects: Folder, entropy: 
     with tempfile.TemporaryFile() as copy:
         for piece in lines.next_line():
             copy.write(piece)
+            is_unfinished = not piece.endswith(b"\n")
         size_bytes = copy.tell()
         copy.seek(0)
         name = evidence.put_object(objects, name, copy, entropy)
@@ -148,7 +204,12 @@ def _oversize_line(plan: Snapshot, lines: LineReader, objects: Folder, entropy: 
     end = plan.start + size_bytes
     record = canonical.dump_canonical({"$evidence": name, "bytes": size_bytes})
     ended = replace(
-        plan, end=end, is_complete=lines.is_at_end, resume_at=end, resume_position=plan.position + 1, line_object=name
+        plan,
+        end=end,
+        is_complete=lines.is_at_end and not lines.is_broken,
+        resume_at=plan.start if is_unfinished else end,
+        resume_position=plan.position + (not is_unfinished),
+        line_object=name,
     )
     return Taken(ended, Items([record], [(0, "quarantined", "oversize")], content), salts, nonce)
 
@@ -184,8 +245,8 @@ def _ended(plan: Snapshot, size_bytes: int, records: int) -> Snapshot:
     return replace(plan, end=size_bytes, resume_at=size_bytes, resume_position=plan.position + records)
 
 
-def _item_snapshots(plan: Snapshot, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
-    """The container's items from `plan.position` on. Each snapshot covers the whole object and a run of its items."""
+def _item_snapshots(plan: Snapshot, new: NewItems, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
+    """The container's new items. Each snapshot covers the whole object and a run of them."""
     _, nonce = draw(entropy, 0)
     with evidence.open_object(objects, plan.object or "") as kept, decompressed(kept, plan.compression) as stream:
         content, size_bytes = evidence.digest_stream(stream, nonce)
@@ -198,11 +259,11 @@ def _item_snapshots(plan: Snapshot, objects: Folder, entropy: Entropy) -> Iterat
         records: list[bytes] = []
         exceptions: list[tuple[int, str, str]] = []
         waiting = 0
-        for record, status, reason in iter_items(plan.container, file, plan.position):
+        for record, status, reason in read_new(plan.container, file, new):
             if waiting >= SNAPSHOT_BYTES or len(records) >= SNAPSHOT_RECORDS:
                 ended = replace(_ended(plan, size_bytes, len(records)), is_complete=False)
                 yield _items_taken(ended, records, exceptions, content, nonce, entropy)
-                plan = replace(_following(ended), start=0)
+                plan = replace(_following(ended), start=0, is_complete=True)
                 records, exceptions, waiting = [], [], 0
             if status != "ok":
                 exceptions.append((len(records), status, reason))

@@ -38,7 +38,7 @@ SOURCE_COLUMNS = (
     Column("end", _INT, "byte after the last one taken", True),
     Column("container", _TEXT, "how the bytes are cut into records", True),
     Column("compression", _TEXT, "none, gzip or zstd", True),
-    Column("growth", _TEXT, "new, appended or rewritten", True),
+    Column("growth", _TEXT, "new, appended, extended or rewritten", True),
     Column("quarantined", _INT, "records that could not be read as what they are", True),
     Column("partial_tails", _INT, "1 where the last line had no newline", True),
     Column("format", _TEXT, "the tool's format, by which events are made", True),

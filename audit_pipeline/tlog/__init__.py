@@ -21,6 +21,7 @@ from audit_pipeline.tlog.entries import (
     parse_source,
     source_order,
 )
+from audit_pipeline.tlog.inventory import Inventory, StoredFile, open_inventory, sign_inventory
 from audit_pipeline.tlog.keys import (
     ED25519,
     ED25519_COSIGNATURE,
@@ -61,6 +62,7 @@ __all__ = [
     "Checkpoint",
     "HashNodes",
     "InclusionProof",
+    "Inventory",
     "Mark",
     "Note",
     "PrivateKey",
@@ -69,6 +71,7 @@ __all__ = [
     "Signature",
     "Signer",
     "SourceEntry",
+    "StoredFile",
     "Tile",
     "TreeHead",
     "Verifier",
@@ -89,6 +92,7 @@ __all__ = [
     "leaf_hash",
     "node_hash",
     "open_checkpoint",
+    "open_inventory",
     "open_note",
     "parse_checkpoint",
     "parse_draft",
@@ -101,6 +105,7 @@ __all__ = [
     "prove_consistency",
     "prove_inclusion",
     "sign_checkpoint",
+    "sign_inventory",
     "sign_note",
     "source_order",
     "tile_path",

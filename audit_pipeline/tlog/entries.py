@@ -38,7 +38,7 @@ SOURCE_PATTERN = re.compile(
     f"bytes {NUMBER} {NUMBER}\n"
     "container (jsonl|text|json|csv|parquet|whole|hash_only)\n"
     "compression (none|gzip|zstd)\n"
-    "growth (new|appended|rewritten)\n"
+    "growth (new|appended|extended|rewritten)\n"
     f"supersedes (?:-|{NUMBER}/{NUMBER})\n"
     f"content {DIGEST}\n"
     f"exceptions {DIGEST}\n"

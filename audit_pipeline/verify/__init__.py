@@ -1,42 +1,76 @@
-"""Re-derive the evidence from what is stored, and say what holds.
+"""Compare what is stored with what was signed, bytes first, then rows, and say what holds.
 
 Needs no Dagster and no private key. Every check adds problems; none stops the others unless it leaves them nothing to
 check. What a verification can show is its set of levels; without problems it says no more than these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import date
 
-from audit_pipeline.lake.opened import EVIDENCE_TABLES, Lake
-from audit_pipeline.lake.tables import table_exists
+from audit_pipeline.lake.declared import EVIDENCE_TABLES, RECORDS, SEALS, SOURCES
+from audit_pipeline.lake.opened import Lake
 from audit_pipeline.tlog import parse_vkey
+from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify.findings import CheckedLog, DayRange, Findings, Problem, Verification
 from audit_pipeline.verify.log import check_log, check_seals
-from audit_pipeline.verify.rows import Committed, check_projection, check_rows, read_commits
+from audit_pipeline.verify.rows import Entries, check_projection, check_rows, read_entries
+from audit_pipeline.verify.stored import Listed, check_bytes, check_names, read_inventories
+from audit_pipeline.verify.tables import Replay, check_files, replay_tables
 
 __all__ = ["Problem", "Verification", "verify"]
 
 
 def verify(
-    lake: Lake, *, first: date | None = None, last: date | None = None, vkeys: Sequence[str] = ()
+    lake: Lake,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    trust: Trust | None = None,
+    tell: Callable[[Problem], None] = lambda problem: None,
 ) -> Verification:
-    """Check the log whole, and the rows of the days `first` to `last`, or of all days.
+    """Check the log whole, and bytes and rows of the days `first` to `last`, or of all days.
 
-    `vkeys` are the keys you trust; without them the key beside the lake is used, which shows less.
-
-    Raises:
-        InputError: a vkey is damaged. That says nothing of the evidence.
+    `trust` is what you believe; without it the key beside the lake is believed, which shows less. `tell` hears of each
+    problem when it is found.
     """
-    verifiers = [parse_vkey(vkey) for vkey in vkeys]
-    findings, days = Findings(), DayRange(first, last)
-    for table in EVIDENCE_TABLES:
-        if not table_exists(table, lake.places.lake):
-            place = table.uri(lake.places.lake)
-            findings.add(table.name, f"{place}: there is no such table; nothing was run here, or it was removed")
-            return findings.verification(CheckedLog((), 0), {}, set(), days)
-    log = findings.guard("seals", lambda: check_log(lake, verifiers, findings)) or CheckedLog((), 0)
-    committed: Committed = findings.guard("records", lambda: read_commits(lake, findings)) or {}
-    sealed = check_seals(lake, log, committed, findings)
-    findings.guard("sources", lambda: check_projection(lake, committed, sealed, days, findings))
-    findings.guard("records", lambda: check_rows(lake, committed, days, findings))
-    return findings.verification(log, committed, sealed, days)
+    findings, days = Findings(tell), DayRange(first, last)
+    replays = replay_tables(lake, findings)
+    if any(table.name not in replays for table in EVIDENCE_TABLES):
+        return findings.verification(CheckedLog((), 0), {}, set(), days)
+    records, sources, seals = (replays[table.name] for table in (RECORDS, SOURCES, SEALS))
+    entries = read_entries(lake, records, findings)
+    verifiers = trust.logs if trust else (parse_vkey(lake.vkey),)
+    listed = findings.guard("inventory", lambda: read_inventories(lake, verifiers, findings)) or Listed()
+    is_wanted = _wanted(replays, entries, days)
+    check_bytes(lake, listed, is_wanted, findings)
+    for replay in replays.values():
+        check_files(replay, is_wanted, findings)
+    log = findings.guard("seals", lambda: check_log(lake, seals.table, trust, findings)) or CheckedLog((), 0)
+    sealed = check_seals(lake, log, entries.by_name, findings)
+    objects = findings.guard(
+        "sources", lambda: check_projection(lake, records, sources.table, entries, sealed, days, findings)
+    )
+    check_rows(records, entries, days, findings)
+    check_names(lake, listed, replays, objects or set(), log, findings)
+    return findings.verification(log, entries.by_name, sealed, days)
+
+
+def _wanted(replays: dict[str, Replay], entries: Entries, days: DayRange) -> Callable[[str], bool]:
+    """Whether a stored file is compared: all are that do not belong to other days alone."""
+    if days.is_open:
+        return lambda path: True
+    others = {
+        version
+        for version, of_commit in entries.by_version.items()
+        if all(entry.day not in days for entry in of_commit)
+    }
+    left_out = set[str]()
+    for name, replay in replays.items():
+        for version in others:
+            if name == RECORDS.name and version in replay.commits:
+                left_out.update(f"{replay.folder}/{file.name}" for file in replay.commits[version].files)
+            elif name not in {SOURCES.name, SEALS.name}:
+                left_out.add(f"{replay.folder}/{version}.parquet")
+    near = {f"evidence/{entry.stream}/{entry.source}" for entry in entries.by_name.values() if entry.day in days}
+    far = {f"evidence/{entry.stream}/{entry.source}" for entry in entries.by_name.values()} - near
+    return lambda path: path not in left_out and path.rpartition("/")[0] not in far

@@ -1,5 +1,6 @@
 """What a verification finds: problems, notes, levels and counts."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +11,8 @@ from audit_pipeline.errors import AuditError
 from audit_pipeline.lake.rows import SnapshotName
 
 _Checked = TypeVar("_Checked")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SOURCE = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,13 @@ class Verification:
     """What was checked and what holds."""
 
     levels: tuple[str, ...]
-    """`self-consistent`, `extends-own-mark`, `signed`: what was shown; none where there are problems."""
+    """`self-consistent`, `extends-own-mark`, `signed`, `extends-held`, `witnessed`: what was
+    shown; none where there are problems."""
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
     days: int
+    files: int
+    """Stored files whose bytes were compared with the inventories."""
     sources: int
     """Source entries whose rows were hashed again."""
     records: int
@@ -70,22 +76,39 @@ class DayRange:
 class Findings:
     """Collects what the checks of one verification find."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Problem], None]) -> None:
+        self._tell = tell
         self.levels: list[str] = []
         self.notes: list[str] = []
         self.problems: list[Problem] = []
+        self.files = 0
         self.sources = 0
         self.records = 0
 
+    def problem(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        self._tell(problem)
+
     def add(self, table: str, message: str, day: date | None = None) -> None:
         """A problem of a table, or of a day in it."""
-        self.problems.append(Problem(table, "-" if day is None else day.isoformat(), "-", "-", message))
+        self.problem(Problem(table, "-" if day is None else day.isoformat(), "-", "-", message))
+
+    def add_file(self, path: str, message: str) -> None:
+        """A problem of a stored file, named as inventories write it; the path tells table, day and source."""
+        parts = path.split("/")
+        table = parts[2] if parts[0] == "lake" and len(parts) > 3 else parts[0]
+        day = next(filter(_DAY.fullmatch, parts), "-")
+        source = next(filter(_SOURCE.fullmatch, parts), "-")
+        self.problem(Problem(table, day, source, "-", f"{path}: {message}"))
+
+    def has_problem_of(self, table: str) -> bool:
+        return any(problem.table == table for problem in self.problems)
 
     def add_of(self, table: str, entry: tlog.SourceEntry, message: str) -> None:
         """A problem of one snapshot."""
         last = entry.position + max(entry.records - 1, 0)
         positions = str(last) if last == entry.position else f"{entry.position}-{last}"
-        self.problems.append(Problem(table, entry.day.isoformat(), entry.source, positions, message))
+        self.problem(Problem(table, entry.day.isoformat(), entry.source, positions, message))
 
     def guard(self, table: str, check: Callable[[], _Checked]) -> _Checked | None:
         """What `check` gives; what it refuses to go on with is a problem of `table`, and None."""
@@ -110,6 +133,7 @@ class Findings:
             notes=tuple(self.notes),
             problems=tuple(self.problems),
             days=len({seal.day for seal in log.signed if seal.day in days}),
+            files=self.files,
             sources=self.sources,
             records=self.records,
             log_size=len(log.signed),

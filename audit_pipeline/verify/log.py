@@ -1,28 +1,29 @@
 """The log against itself: entries, checkpoint, tiles, mark, drafts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import StorageError
+from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.logbook import draft_name, read_log
-from audit_pipeline.lake.marks import newest_mark
+from audit_pipeline.lake.marks import check_chain, newest_mark
 from audit_pipeline.lake.objects import Folder
-from audit_pipeline.lake.opened import SEALS, Lake
+from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.rows import SnapshotName
+from audit_pipeline.lake.tables import OpenTable
+from audit_pipeline.tlog.trust import Trust, quorum_holds
 from audit_pipeline.verify.findings import CheckedLog, Findings
 
 _SEAL_COLUMNS = ("day", "kind", "segment", "sources", "records", "root", "sealed_at")
 
 
-def check_log(lake: Lake, trusted: Sequence[tlog.Verifier], findings: Findings) -> CheckedLog:
+def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, findings: Findings) -> CheckedLog:
     """Entries, checkpoint, tiles and mark say the same.
 
     Raises:
         AuditError: the log or its checkpoint cannot be read, so there is nothing to go by.
     """
-    seals = lake.open(SEALS)
     entries = tuple(read_log(seals))
     leaves = tlog.hash_leaves(map(tlog.format_seal, entries))
     rows = sorted(seals.read(["index", *_SEAL_COLUMNS]).to_pylist(), key=lambda row: row["index"])
@@ -33,21 +34,51 @@ def check_log(lake: Lake, trusted: Sequence[tlog.Verifier], findings: Findings) 
     published = lake.log.get("checkpoint")
     if published is None:
         raise StorageError(f"{lake.log.path('checkpoint')}: missing; run the day again, or restore it from a backup")
-    checkpoint, _ = tlog.open_checkpoint(published, trusted or [tlog.parse_vkey(lake.vkey)])
-    _check_head(lake, "checkpoint", leaves, checkpoint.origin, checkpoint.size, checkpoint.root.hex(), findings)
+    verifiers = trust.verifiers if trust else (tlog.parse_vkey(lake.vkey),)
+    checkpoint, note = tlog.open_checkpoint(published, verifiers)
+    _check_head(lake, "checkpoint", leaves, checkpoint, findings)
     signed = min(checkpoint.size, len(entries))
     if len(entries) > signed:
         findings.notes.append(f"{len(entries) - signed} entries of the log are not signed yet: run the day again")
-    for path, hashes in tlog.tiles_for(leaves[: 32 * signed], hash_nodes=hash_nodes):
-        if lake.log.get(path) != hashes:
-            findings.add("log", f"{lake.log.path(path)}: missing, or differs from the entries")
+    _check_tiles(lake, leaves[: 32 * signed], findings)
     findings.levels.append("self-consistent")
     _check_mark(lake, leaves, checkpoint.size, findings)
-    if trusted:
-        findings.levels.append("signed")
-    else:
+    if trust is None:
         findings.notes.append("checked with the key beside the lake: who holds it can rewrite everything; give --trust")
+        return CheckedLog(entries, signed)
+    findings.levels.append("signed")
+    if trust.held is not None:
+        held, _ = tlog.open_checkpoint(trust.held, verifiers)
+        if held.size > checkpoint.size:
+            findings.add("log", f"checkpoint: size {checkpoint.size}, but you hold one of size {held.size}")
+        _check_head(lake, "the checkpoint you hold", leaves, held, findings)
+        findings.levels.append("extends-held")
+    if trust.quorum is not None:
+        if quorum_holds(trust, note):
+            findings.levels.append("witnessed")
+        else:
+            findings.add("log", f"checkpoint: the witnesses of the quorum {trust.quorum!r} did not cosign it")
     return CheckedLog(entries, signed)
+
+
+def _check_tiles(lake: Lake, leaves: bytes, findings: Findings) -> None:
+    """Every tile of this size is there; every tile that is there, of whichever size, has the log's hashes."""
+    expected = dict(tlog.tiles_for(leaves, hash_nodes=hash_nodes))
+    for path in sorted(expected.keys() | set(lake.log.names("tile"))):
+        hashes = expected.get(path) or _tile(path, expected)
+        if hashes is None or lake.log.get(path) != hashes:
+            findings.add("log", f"{lake.log.path(path)}: missing, or differs from the entries")
+
+
+def _tile(path: str, expected: Mapping[str, bytes]) -> bytes | None:
+    """The hashes of a partial tile of an earlier size, from the tile that it grew into."""
+    try:
+        tile = tlog.parse_tile_path(path)
+    except ProofError:
+        return None
+    of_now = (hashes for name, hashes in expected.items() if name.partition(".p/")[0] == path.partition(".p/")[0])
+    hashes = next(of_now, b"")[: 32 * tile.width]
+    return hashes if len(hashes) == 32 * tile.width else None
 
 
 def check_seals(
@@ -90,21 +121,24 @@ def _draft_entries(lake: Lake, seal: tlog.SealEntry) -> tuple[tlog.SourceEntry, 
 
 
 def _check_mark(lake: Lake, leaves: bytes, published_size: int, findings: Findings) -> None:
-    number, mark = newest_mark(Folder(lake.places.marks))
+    marks = Folder(lake.places.marks)
+    check_chain(marks)
+    number, mark = newest_mark(marks)
     if mark is None:
         findings.notes.append("no mark: a log cut short could not be told from a young one")
         return
-    _check_head(lake, f"mark {number}", leaves, mark.origin, mark.size, mark.root, findings)
+    head = tlog.Checkpoint(mark.origin, mark.size, bytes.fromhex(mark.root))
+    _check_head(lake, f"mark {number}", leaves, head, findings)
     if mark.size > published_size:
         findings.add("log", f"checkpoint: size {published_size}, but mark {number} says {mark.size} was signed")
     findings.levels.append("extends-own-mark")
 
 
-def _check_head(lake: Lake, what: str, leaves: bytes, origin: str, size: int, root: str, findings: Findings) -> None:
+def _check_head(lake: Lake, what: str, leaves: bytes, head: tlog.Checkpoint, findings: Findings) -> None:
     there = len(leaves) // 32
-    if origin != lake.origin:
-        findings.add("log", f"{what}: of {origin}, not of {lake.origin}")
-    elif size > there:
-        findings.add("seals", f"{what} covers {size} entries, {there} are there: the log was cut or restored")
-    elif (found := tlog.tree_root(leaves[: 32 * size], hash_nodes).hex()) != root:
-        findings.add("seals", f"{what} says root {root}, the first {size} entries give {found}")
+    if head.origin != lake.origin:
+        findings.add("log", f"{what}: of {head.origin}, not of {lake.origin}")
+    elif head.size > there:
+        findings.add("seals", f"{what} covers {head.size} entries, {there} are there: the log was cut or restored")
+    elif (found := tlog.tree_root(leaves[: 32 * head.size], hash_nodes)) != head.root:
+        findings.add("seals", f"{what} says root {head.root.hex()}, the first {head.size} entries give {found.hex()}")

@@ -1,123 +1,147 @@
 """Rows, their commits and the kept sources against the source entries."""
 
-import json
-import posixpath
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeVar
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import AuditError, StorageError
+from audit_pipeline.errors import AuditError, ProofError, StorageError
 from audit_pipeline.lake import evidence
+from audit_pipeline.lake.batches import read_batch
+from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.compression import decompressed
-from audit_pipeline.lake.decoding import decoding
+from audit_pipeline.lake.declared import SOURCES
 from audit_pipeline.lake.objects import Folder
-from audit_pipeline.lake.opened import RECORDS, SOURCES, Lake
-from audit_pipeline.lake.projection import ENTRIES_KEY, expected_rows
-from audit_pipeline.lake.rows import FoundRows, SnapshotName, days_of_file, rows_of_file, snapshot_fault
+from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.projection import SOURCES_APP, source_rows
+from audit_pipeline.lake.rows import FoundRows, SnapshotName, count_rows, days_of_file, rows_of_file, snapshot_fault
 from audit_pipeline.lake.slices import skip
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.verify.findings import DayRange, Findings, Problem
+from audit_pipeline.verify.tables import Replay
 
 _WORKERS = 2
+_MORE_ROWS = 1_000_000  # than its commit says a file may have and still be read, to name those that do not belong
 _KEPT_CONTAINERS = ("json", "csv", "parquet", "whole")
 
 _Read = TypeVar("_Read")
 
-Committed = dict[SnapshotName, tlog.SourceEntry]
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The source entries that commits of `records` made."""
+
+    by_name: dict[SnapshotName, tlog.SourceEntry]
+    by_version: dict[int, list[tlog.SourceEntry]]
 
 
-def read_commits(lake: Lake, findings: Findings) -> Committed:
-    """The source entries that the commits of `records` made, each once."""
-    records = lake.open(RECORDS)
-    committed: Committed = {}
-    for version, actions in records.commits(1, records.version):
-        with decoding(f"{records.path}: commit {version}"):
-            texts = list(_entry_texts(actions))
-        for text in texts:
-            entry = tlog.parse_source(text)
+def read_entries(lake: Lake, records: Replay, findings: Findings) -> Entries:
+    """The source entries of all commits, each once and in a batch of its own stream and day."""
+    found = Entries({}, {})
+    for version, commit in records.commits.items():
+        of_commit = found.by_version.setdefault(version, [])
+        for text in commit.entries or ():
+            entry = findings.guard("records", lambda text=text: tlog.parse_source(text.encode()))  # type: ignore[misc]
+            if entry is None:
+                continue
             name = (entry.source, entry.generation, entry.snapshot)
-            if entry.lake != lake.lake_id or name in committed:
-                findings.add_of("records", entry, f"commit {version}: of another lake, or committed twice")
-            committed[name] = entry
-    return committed
+            batch_day = commit.app.rpartition("/")[2]
+            is_its = commit.app == f"ingest/{entry.stream}/{batch_day}" and batch_day in {"-", entry.day.isoformat()}
+            if entry.lake != lake.lake_id or name in found.by_name or not is_its:
+                findings.add_of("records", entry, f"commit {version}: of another lake or batch, or committed twice")
+            found.by_name[name] = entry
+            of_commit.append(entry)
+    return found
 
 
 def check_projection(
-    lake: Lake, committed: Committed, sealed: Collection[SnapshotName], days: DayRange, findings: Findings
-) -> None:
-    """`sources` is what the data files' footers and the commits give, and each kept source has the bytes taken in."""
-    records, sources = lake.open(RECORDS), lake.open(SOURCES)
-    behind = records.version - sources.transaction("sources")
+    lake: Lake,
+    records: Replay,
+    sources: OpenTable,
+    entries: Entries,
+    sealed: Collection[SnapshotName],
+    days: DayRange,
+    findings: Findings,
+) -> set[str]:
+    """`sources` is what the data files' footers and the commits give, and each kept source has the bytes taken in.
+
+    Gives back the names of all objects that snapshots point at.
+    """
+    behind = records.table.version - sources.transaction(SOURCES_APP)
     found = {_name(row): row for row in sources.read(SOURCES.schema.names).to_pylist()}
-    expected = {_name(row): row for row in expected_rows(records, records.version)}
+    expected: dict[SnapshotName, dict[str, Any]] = {}
+    for commit in records.commits.values():
+        rows = findings.guard("records", lambda commit=commit: _footer_rows(records.table, commit)) or []  # type: ignore[misc]
+        expected.update((_name(row), row) for row in rows)
     for name in sorted(found.keys() | expected.keys()):
         if name not in found and behind > 0 and name not in sealed:
             continue  # a run that ended before it came to the projection
         if found.get(name) != expected.get(name):
             day = str((found.get(name) or expected[name])["day"])
             message = "the row is not what the commit and the data file say"
-            findings.problems.append(Problem("sources", day, name[0], "-", message))
+            findings.problem(Problem("sources", day, name[0], "-", message))
     if behind:
         findings.notes.append(f"`sources` is {behind} commits behind `records`; the next run completes it")
     for name, row in expected.items():
-        if name in committed and committed[name].day in days:
-            _check_kept(lake, committed[name], row, findings)
+        if name in entries.by_name and entries.by_name[name].day in days:
+            _check_kept(lake, entries.by_name[name], row, findings)
+    return {row[column] for row in expected.values() for column in ("object", "line_object") if row[column]}
 
 
-def check_rows(lake: Lake, committed: Committed, days: DayRange, findings: Findings) -> None:
+def _footer_rows(records: OpenTable, commit: Commit) -> list[dict[str, Any]]:
+    """The rows of `sources` that a commit gives, once its data file says of itself what the commit says."""
+    (file,) = commit.files
+    batch = read_batch(records, file.name)
+    said = (f"ingest/{batch.stream}/{batch.day}", batch.number, milliseconds(batch.time), tuple(batch.entry_texts()))
+    if said != (commit.app, commit.number, commit.time_ms, commit.entries):
+        raise ProofError(f"{records.files.path(file.name)}: its footer does not say what its commit says")
+    rows: list[dict[str, Any]] = source_rows(records, commit).to_pylist()
+    return rows
+
+
+def check_rows(records: Replay, entries: Entries, days: DayRange, findings: Findings) -> None:
     """Every row hashes into its snapshot's root; no row is outside a snapshot, none is missing, none is there twice."""
-    records = lake.open(RECORDS)
-    unseen = {name for name, entry in committed.items() if entry.day in days}
-    rest: dict[SnapshotName, FoundRows] = {}
-    whole: set[SnapshotName] = set()
-    files = [name for name in records.active_files() if _is_plain_path(name, findings)]
-    for found in _read_ahead(lambda name: _read_file(records, name, days, findings), files):
-        for name, rows in found.items():
-            if name in whole:
-                findings.add_of("records", committed[name], "its rows are there twice, in two data files")
-            elif name in committed and name not in rest and rows.count == committed[name].records:
-                _check_snapshot(committed[name], rows, findings)
-                whole.add(name)
-            else:  # rows of one snapshot in several files, as after a compaction, or a fault
-                rest.setdefault(name, FoundRows()).merge(rows)
-    for name, rows in sorted(rest.items(), key=itemgetter(0)):
-        unseen.discard(name)
-        if name not in committed:
-            positions = rows.in_order()[0]
-            day, where = ", ".join(sorted(map(str, rows.days))), f"{positions[0]}-{positions[-1]}"
-            message = f"{rows.count} rows outside any commit of ours"
-            findings.problems.append(Problem("records", day, name[0], where, message))
-        elif committed[name].day in days:
-            _check_snapshot(committed[name], rows, findings)
-    for name in sorted(unseen - whole):
-        if committed[name].records:
-            findings.add_of("records", committed[name], "all its rows are missing")
-        else:
-            _check_snapshot(committed[name], FoundRows(), findings)
+    versions = [version for version, commit in records.commits.items() if len(commit.files) == 1]
+
+    def read(version: int) -> dict[SnapshotName, FoundRows] | str | None:
+        (file,) = records.commits[version].files
+        return _read_file(records.table, file.name, sum(entry.records for entry in entries.by_version[version]), days)
+
+    for version, found in zip(versions, _read_ahead(read, versions), strict=True):
+        if isinstance(found, str):
+            findings.add("records", found)
+        elif found is not None:
+            _check_file(entries.by_version[version], found, findings)
 
 
-def _read_ahead(read: Callable[[str], _Read], names: Iterable[str]) -> Iterator[_Read]:
-    """What `read` gives for each name, in order; a few are read ahead, not all: what waits takes memory."""
+def _check_file(entries: Iterable[tlog.SourceEntry], found: dict[SnapshotName, FoundRows], findings: Findings) -> None:
+    for entry in entries:
+        rows = found.pop((entry.source, entry.generation, entry.snapshot), FoundRows())
+        findings.sources += 1
+        findings.records += rows.count
+        if (fault := snapshot_fault(entry, rows)) is not None:
+            findings.add_of("records", entry, fault)
+    for name, rows in sorted(found.items(), key=itemgetter(0)):
+        positions = rows.in_order()[0]
+        day, where = ", ".join(sorted(map(str, rows.days))), f"{positions[0]}-{positions[-1]}"
+        message = f"{rows.count} rows outside the snapshots of their file's commit"
+        findings.problem(Problem("records", day, name[0], where, message))
+
+
+def _read_ahead(read: Callable[[int], _Read], versions: Iterable[int]) -> Iterator[_Read]:
+    """What `read` gives for each version, in order; a few are read ahead, not all: what waits takes memory."""
     waiting: deque[Future[_Read]] = deque()
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for name in names:
-            waiting.append(pool.submit(read, name))
+        for version in versions:
+            waiting.append(pool.submit(read, version))
             if len(waiting) > _WORKERS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _is_plain_path(name: str, findings: Findings) -> bool:
-    """Engines differ in what they make of an escaped or winding path, so they could read another file than we do."""
-    if "%" in name or name != posixpath.normpath(name) or name.startswith(("/", "..")) or ":" in name:
-        findings.add("records", f"data file {name!r}: not a plain path below the table")
-        return False
-    return True
 
 
 def _check_kept(lake: Lake, entry: tlog.SourceEntry, row: dict[str, Any], findings: Findings) -> None:
@@ -134,20 +158,18 @@ def _check_kept(lake: Lake, entry: tlog.SourceEntry, row: dict[str, Any], findin
                 findings.add_of("evidence", entry, str(err))
 
 
-def _read_file(records: OpenTable, name: str, days: DayRange, findings: Findings) -> dict[SnapshotName, FoundRows]:
+def _read_file(
+    records: OpenTable, name: str, expected: int, days: DayRange
+) -> dict[SnapshotName, FoundRows] | str | None:
+    """The rows of a data file by snapshot; why it cannot be read; or None where none of its rows is of these days."""
     try:
+        # Before anything is decoded: few bytes can stand for very many rows.
+        if (rows := count_rows(records, name)) > 2 * expected + _MORE_ROWS:
+            return f"{records.files.path(name)}: its footer says {rows} rows, its commit's entries {expected}"
         is_wanted = days.is_open or any(day in days for day in days_of_file(records, name))
-        return rows_of_file(records, name) if is_wanted else {}
+        return rows_of_file(records, name) if is_wanted else None
     except AuditError as err:
-        findings.add("records", str(err))
-        return {}
-
-
-def _check_snapshot(entry: tlog.SourceEntry, rows: FoundRows, findings: Findings) -> None:
-    findings.sources += 1
-    findings.records += rows.count
-    if (fault := snapshot_fault(entry, rows)) is not None:
-        findings.add_of("records", entry, fault)
+        return str(err)
 
 
 def _check_object(
@@ -159,12 +181,6 @@ def _check_object(
         found = evidence.digest_stream(stream, nonce, size_bytes)
     if found != (entry.content, size_bytes):
         raise StorageError(f"{objects.path(name)}: not the bytes that were taken in; restore it from a backup")
-
-
-def _entry_texts(actions: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    for action in actions:
-        if ENTRIES_KEY in action.get("commitInfo", {}):
-            yield from (text.encode() for text in json.loads(action["commitInfo"][ENTRIES_KEY]))
 
 
 def _name(row: dict[str, object]) -> SnapshotName:

@@ -131,6 +131,13 @@ def test_fields_out_of_order_left_out_or_twice_are_refused(text: str) -> None:
                 parse("".join(variant).encode())
 
 
+@pytest.mark.parametrize("growth", ["new", "appended", "extended", "rewritten"])
+def test_each_word_for_growth_is_in_the_grammar(growth: str) -> None:
+    entry = replace(SOURCE, growth=growth)
+
+    assert parse_source(format_source(entry)) == entry
+
+
 SOURCE_CHANGES = [
     ("audit-source/v1", "audit-source/v2"),
     ("audit-source/v1", "audit-seal/v1"),
@@ -161,7 +168,7 @@ SOURCE_CHANGES = [
     ("bytes 0 4096", "bytes 4096"),
     ("container jsonl", "container parquet2"),
     ("compression none", "compression bzip2"),
-    ("growth new", "growth extended"),
+    ("growth new", "growth grown"),
     ("supersedes 3/41", "supersedes 3/041"),
     ("supersedes 3/41", "supersedes 3"),
     ("supersedes 3/41", "supersedes -/-"),

@@ -1,0 +1,316 @@
+"""The auditor's offline check of evidence bundles and day proofs: no lake, no Dagster, no network.
+
+    python -m audit_pipeline.check FILE --trust FILE [--entry FILE] [--json] [--show]
+
+A bundle is what docs/evidence-format.md section 7 says. It is derived again from the records up: leaves, source trees,
+day trees, and the log's root, which the checkpoint signs. Each size comes from a parent, which is authenticated
+by the time the check ends: nothing is given back before all of it holds.
+
+Needs the standard library and `cryptography` alone: install the wheel with `--no-deps` beside it, and read it all.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from audit_pipeline import tlog
+from audit_pipeline.errors import AuditError, InputError, ProofError
+from audit_pipeline.records.canonical import SALT_BYTES, exceptions_digest, record_leaf, source_id
+from audit_pipeline.tlog.bundle import BundledSeal, BundledSource, parse_bundle
+from audit_pipeline.tlog.encoding import format_base64, shown
+from audit_pipeline.tlog.merkle import HASH_BYTES
+from audit_pipeline.tlog.multiproof import root_from
+from audit_pipeline.tlog.trust import Trust, parse_trust, quorum_holds
+
+SIGNED, EXTENDS_HELD, WITNESSED = "signed", "extends-held", "witnessed"
+_ODD_STATUSES = ("partial_tail", "quarantined")
+_REASON = re.compile("[a-z0-9_]*")  # a newline in one would be digested as another exception
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRecord:
+    """A record that was in a source when its day was sealed."""
+
+    stream: str
+    path: str
+    """Relative to the stream's fixed folder."""
+    source: str
+    day: date
+    generation: int
+    snapshot: int
+    position: int
+    container: str
+    status: str
+    reason: str
+    sealed_at: datetime
+    """As the seal says, by the clock of who sealed."""
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedHead:
+    """The checkpoint that everything was checked against."""
+
+    origin: str
+    size: int
+    root: str
+    levels: tuple[str, ...]
+    """Of `signed`, `extends-held` and `witnessed`, those that were shown."""
+    notes: tuple[str, ...]
+    """What was not compared, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBundle:
+    """What a bundle shows."""
+
+    head: CheckedHead
+    records: tuple[CheckedRecord, ...]
+    """In the order of the log, of the day trees, of positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDay:
+    """What a day proof shows: this seal is entry `index` of the log."""
+
+    head: CheckedHead
+    index: int
+    seal: tlog.SealEntry
+
+
+def check_bundle(bundle: bytes, trust: Trust) -> CheckedBundle:
+    """What the bundle shows to whoever trusts `trust`.
+
+    Raises:
+        ProofError: it does not hold, or is not a bundle in its one form.
+    """
+    parsed = parse_bundle(bundle)
+    checkpoint, note = tlog.open_checkpoint(parsed.checkpoint, trust.verifiers)
+    records = [record for seal in parsed.seals for record in _seal_records(seal, checkpoint)]
+    leaves = {seal.index: tlog.leaf_hash(seal.entry) for seal in parsed.seals}
+    _check_root("log", checkpoint.size, leaves, parsed.nodes, checkpoint.root.hex())
+    snapshots = {(record.source, record.generation, record.snapshot) for record in records}
+    if len(snapshots) != sum(len(seal.sources) for seal in parsed.seals):
+        raise ProofError("bundle: a snapshot is there twice: each is sealed once, so the log is not one of ours")
+    return CheckedBundle(_check_head(checkpoint, note, trust, parsed.consistency), tuple(records))
+
+
+def check_day(proof: bytes, entry: bytes, trust: Trust) -> CheckedDay:
+    """What a `.tlog-proof` shows of a seal entry.
+
+    Raises:
+        ProofError: it does not hold, or the entry is not of a seal.
+    """
+    parsed = tlog.parse_proof(proof)
+    checkpoint, note = tlog.open_checkpoint(parsed.checkpoint, trust.verifiers)
+    seal = tlog.parse_seal(entry)
+    _check_seal(f"seal {parsed.index}", seal, checkpoint)
+    tlog.check_proof(parsed, tlog.leaf_hash(entry), trust.verifiers)
+    return CheckedDay(_check_head(checkpoint, note, trust, None), parsed.index, seal)
+
+
+def _seal_records(bundled: BundledSeal, checkpoint: tlog.Checkpoint) -> list[CheckedRecord]:
+    """The records below a seal, whose own place in the log is for the caller to check."""
+    seal = tlog.parse_seal(bundled.entry)
+    what = f"seal {bundled.index} of {seal.day}"
+    _check_seal(what, seal, checkpoint)
+    leaves = {source.index: tlog.leaf_hash(source.entry) for source in bundled.sources}
+    _check_root(what, seal.size, leaves, bundled.nodes, seal.root)
+    return [record for source in bundled.sources for record in _source_records(what, source, seal)]
+
+
+def _check_seal(what: str, seal: tlog.SealEntry, checkpoint: tlog.Checkpoint) -> None:
+    if seal.kind != "seal":
+        raise ProofError(f"{what}: is of the reserved kind {seal.kind}, which says nothing yet")
+    if seal.lake != checkpoint.origin.rsplit("/", 1)[-1]:
+        raise ProofError(f"{what}: is of lake {seal.lake}, but the log is {shown(checkpoint.origin)}")
+
+
+def _source_records(seal_name: str, bundled: BundledSource, seal: tlog.SealEntry) -> Iterator[CheckedRecord]:
+    entry = tlog.parse_source(bundled.entry)
+    what = f"{seal_name}, source {entry.source}"
+    if (entry.lake, entry.day) != (seal.lake, seal.day):
+        raise ProofError(f"{what}: is of lake {entry.lake} and day {entry.day}, its seal is not")
+    if source_id(entry.stream, bundled.path) != entry.source:
+        raise ProofError(f"{what}: the path {shown(bundled.path)} is another source's")
+    odd = _check_exceptions(what, bundled, entry)
+    leaves: dict[int, bytes] = {}
+    for found in bundled.records:
+        if len(found.salt) != SALT_BYTES:
+            raise ProofError(f"{what}: a salt has {SALT_BYTES} bytes, that of {found.position} has not")
+        leaves[found.position - entry.position] = record_leaf(found.salt, found.record)
+    _check_root(what, entry.records, leaves, bundled.nodes, entry.root)
+    for found in bundled.records:
+        status, reason = odd.get(found.position, ("ok", ""))
+        yield CheckedRecord(
+            stream=entry.stream,
+            path=bundled.path,
+            source=entry.source,
+            day=entry.day,
+            generation=entry.generation,
+            snapshot=entry.snapshot,
+            position=found.position,
+            container=entry.container,
+            status=status,
+            reason=reason,
+            sealed_at=seal.time,
+            record=found.record,
+        )
+
+
+def _check_exceptions(what: str, bundled: BundledSource, entry: tlog.SourceEntry) -> dict[int, tuple[str, str]]:
+    """(status, reason) by position of the records that are not ok, once the entry is found to say the same."""
+    for position, status, reason in bundled.exceptions:
+        is_there = entry.position <= position < entry.position + entry.records
+        if not is_there or status not in _ODD_STATUSES or not _REASON.fullmatch(reason):
+            raise ProofError(f"{what}: no record of it can be {shown((position, status, reason))}")
+    if exceptions_digest(bundled.exceptions) != entry.exceptions:
+        raise ProofError(f"{what}: a status or reason was changed")
+    return {position: (status, reason) for position, status, reason in bundled.exceptions}
+
+
+def _check_root(what: str, size: int, leaves: Mapping[int, bytes], nodes: bytes, root: str) -> None:
+    try:
+        found = root_from(size, leaves, nodes).hex()
+    except ProofError as err:
+        raise ProofError(f"{what}: {err}") from err
+    if found != root:
+        raise ProofError(f"{what}: expected the root {root}, what is here gives {found}")
+
+
+def _check_head(
+    checkpoint: tlog.Checkpoint, note: tlog.Note, trust: Trust, consistency: tuple[int, bytes] | None
+) -> CheckedHead:
+    levels, notes = [SIGNED], []
+    if trust.held is not None:
+        held, _ = tlog.open_checkpoint(trust.held, trust.verifiers)
+        size, nodes = (held.size, b"") if held.size == checkpoint.size else consistency or (None, b"")
+        if held.origin != checkpoint.origin:
+            notes.append(f"not compared with the checkpoint you hold, which is of {held.origin}")
+        elif size == held.size <= checkpoint.size:
+            hashes = [nodes[at : at + HASH_BYTES] for at in range(0, len(nodes), HASH_BYTES)]
+            tlog.check_consistency(held.head, checkpoint.head, hashes)
+            levels.append(EXTENDS_HELD)
+        else:
+            notes.append(
+                f"not compared with the checkpoint you hold, of size {held.size}: this one has size {checkpoint.size}, "
+                "and no consistency proof from yours is here"
+            )
+    if trust.quorum is not None:
+        if not quorum_holds(trust, note):
+            raise ProofError(
+                f"checkpoint of {checkpoint.origin}: the quorum {shown(trust.quorum)} of the trust file did not "
+                "cosign it: ask for one that is cosigned, or trust `quorum none`"
+            )
+        levels.append(WITNESSED)
+    return CheckedHead(checkpoint.origin, checkpoint.size, checkpoint.root.hex(), tuple(levels), tuple(notes))
+
+
+def check_files(file: Path, trust_file: Path, entry_file: Path | None, *, as_json: bool, show: bool) -> list[str]:
+    """The lines to print of a bundle, or, with the file of an entry, of a day proof.
+
+    `show` adds the contents of records. No line holds a character that a terminal would obey.
+
+    Raises:
+        InputError: a file cannot be read, or the trust file is wrong.
+        ProofError: what the file says does not hold.
+    """
+    trust, encoded = _read_trust(trust_file), _read(file)
+    if entry_file is not None:
+        day = check_day(encoded, _read(entry_file), trust)
+        seal = _values(day.seal)
+        if as_json:
+            return [_json({**_values(day.head), "index": day.index, "seal": seal})]
+        return [*_head_lines(day.head), f"seal {day.index}", *(f"  {name}: {_text(seal[name])}" for name in seal)]
+    if encoded.startswith(b"c2sp.org/tlog-proof"):
+        raise InputError(f"{file}: is a day proof: give the seal entry that it is of with --entry")
+    bundle = check_bundle(encoded, trust)
+    rows = [_record_values(record, show) for record in bundle.records]
+    if as_json:
+        return [_json({**_values(bundle.head), "records": rows})]
+    lines = ["\t".join(map(_text, values)) for values in (rows[0], *(row.values() for row in rows))]
+    return [*_head_lines(bundle.head), f"records: {len(rows)}", *lines]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as err:
+        raise InputError(f"{file}: cannot be read: {err.strerror}; give the path of a file") from err
+
+
+def _read_trust(file: Path) -> Trust:
+    text = _read(file)
+    try:
+        return parse_trust(text)
+    except InputError as err:
+        raise InputError(f"{file}: {err}") from err
+
+
+def _values(of: Any) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in of.__dataclass_fields__}
+
+
+def _record_values(record: CheckedRecord, show: bool) -> dict[str, Any]:
+    values = _values(record)
+    content = values.pop("record")
+    return values | {"bytes": len(content)} | ({"record": content} if show else {})
+
+
+def _head_lines(head: CheckedHead) -> list[str]:
+    return [
+        "the evidence holds",
+        f"shown: {', '.join(head.levels)}",
+        f"log: {_text(head.origin)}, {head.size} entries, root {head.root}",
+        *(f"note: {_text(note)}" for note in head.notes),
+    ]
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps({"holds": True, **values}, default=_json_value)
+
+
+def _json_value(value: Any) -> Any:
+    return {"$base64": format_base64(value)} if isinstance(value, bytes) else _text(value)
+
+
+def _text(value: Any) -> str:
+    """One line of text, with nothing in it that a terminal would obey: logs hold whatever somebody wrote."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="backslashreplace")
+    elif isinstance(value, datetime):
+        value = value.isoformat().replace("+00:00", "Z")
+    elif isinstance(value, tuple):
+        value = " ".join(value)
+    text = "-" if value in (None, "") else str(value)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 it holds, 1 it does not hold, 2 wrong use or unreadable."""
+    parser = argparse.ArgumentParser(prog="python -m audit_pipeline.check", description="Check evidence offline.")
+    parser.add_argument("file", metavar="FILE", type=Path, help="an evidence bundle, or with --entry a day proof")
+    parser.add_argument("--trust", metavar="FILE", type=Path, required=True, help="what you trust: `log <vkey>`, …")
+    parser.add_argument("--entry", metavar="FILE", type=Path, help="the seal entry that the day proof is of")
+    parser.add_argument("--json", action="store_true", help="for programs; contents are base64")
+    parser.add_argument("--show", action="store_true", help="print the contents of records too")
+    given = parser.parse_args(arguments)
+    try:
+        lines = check_files(given.file, given.trust, given.entry, as_json=given.json, show=given.show)
+    except AuditError as err:
+        print(f"check: {_text(err)}", file=sys.stderr)
+        return 1 if isinstance(err, ProofError) else 2
+    # A path may hold letters that the terminal's encoding lacks.
+    encoding = sys.stdout.encoding or "utf-8"
+    print("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

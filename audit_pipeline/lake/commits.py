@@ -1,0 +1,165 @@
+"""Delta commits as this program writes them: bytes that follow from the data files they name.
+
+docs/evidence-format.md section 4; the actions are those of the Delta protocol. A commit that is written another way is
+not ours, however valid: it can hide, add or reorder rows for every engine that reads the table.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from deltalake import Schema
+
+from audit_pipeline.errors import ProofError
+from audit_pipeline.lake.declared import Table
+from audit_pipeline.lake.decoding import decoding
+from audit_pipeline.records.schemas import SCHEMA_VERSION
+
+DESCRIPTION = f"rlhf-audit-pipeline schema {SCHEMA_VERSION}"
+_PROGRAM = "rlhf-audit-pipeline"
+_FOREVER = "interval 36500 days"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_CURE = "see docs/recovery.md, `A commit that is not ours`"
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file as a commit names it."""
+
+    name: str
+    size_bytes: int
+    stats: str
+    """JSON: number of rows, and least and greatest values of the indexed columns, for pruning."""
+
+    @property
+    def rows(self) -> int:
+        return int(json.loads(self.stats)["numRecords"])
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One append: data files, and the application transaction that makes it happen once."""
+
+    time_ms: int
+    """Of the rows, ms since 1970: what a commit says follows from what it commits."""
+    app: str
+    number: int
+    files: tuple[DataFile, ...]
+    entries: tuple[str, ...] | None = None
+    """Of `records` alone: the source entries that this commit makes true."""
+
+
+def commit_file(version: int) -> str:
+    return f"_delta_log/{version:020}.json"
+
+
+def milliseconds(time: datetime) -> int:
+    return (time - _EPOCH) // _MILLISECOND
+
+
+def configuration(table: Table) -> dict[str, str]:
+    return {
+        "delta.appendOnly": "true",
+        "delta.enableExpiredLogCleanup": "false",
+        "delta.logRetentionDuration": _FOREVER,
+        "delta.deletedFileRetentionDuration": _FOREVER,
+        "delta.checkpointInterval": "100",
+        "delta.dataSkippingStatsColumns": ",".join(table.indexed),
+    }
+
+
+def table_id(table: Table, lake_id: str) -> str:
+    return str(uuid.uuid5(uuid.UUID(lake_id), table.name))
+
+
+def format_creation(table: Table, lake_id: str) -> bytes:
+    """Commit 0: what the table is."""
+    return _lines(
+        {"commitInfo": {"timestamp": 0, "operation": "CREATE TABLE", "engineInfo": _PROGRAM}},
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {
+            "metaData": {
+                "id": table_id(table, lake_id),
+                "name": table.name,
+                "description": DESCRIPTION,
+                "format": {"provider": "parquet", "options": {}},
+                "schemaString": Schema.from_arrow(table.schema).to_json(),
+                "partitionColumns": [],
+                "configuration": configuration(table),
+                "createdTime": 0,
+            }
+        },
+    )
+
+
+def format_commit(commit: Commit) -> bytes:
+    info: dict[str, Any] = {
+        "timestamp": commit.time_ms,
+        "operation": "WRITE",
+        "operationParameters": {"mode": "Append"},
+        "engineInfo": _PROGRAM,
+    }
+    if commit.entries is not None:
+        info["audit.entries"] = list(commit.entries)
+    adds = [
+        {
+            "add": {
+                "path": file.name,
+                "partitionValues": {},
+                "size": file.size_bytes,
+                "modificationTime": commit.time_ms,
+                "dataChange": True,
+                "stats": file.stats,
+            }
+        }
+        for file in sorted(commit.files, key=lambda file: file.name)
+    ]
+    return _lines({"commitInfo": info}, {"txn": {"appId": commit.app, "version": commit.number}}, *adds)
+
+
+def parse_commit(encoded: bytes, what: str) -> Commit:
+    """The commit that `format_commit` wrote. `what` names it in errors.
+
+    Raises:
+        StorageError: it cannot be read.
+        ProofError: it could not have been written here.
+    """
+    with decoding(what):
+        commit = _commit_of([dict(json.loads(line)) for line in encoded.split(b"\n") if line])
+        is_ours = commit is not None and format_commit(commit) == encoded
+    if commit is None or not is_ours:
+        raise ProofError(f"{what}: is not a commit of ours; {_CURE}")
+    return commit
+
+
+def is_creation(encoded: bytes, table: Table, lake_id: str, what: str) -> bool:
+    """Whether commit 0 says what `format_creation` says; in which words, libraries may change."""
+    with decoding(what):
+        return _values(encoded) == _values(format_creation(table, lake_id))
+
+
+def _commit_of(actions: Sequence[dict[str, Any]]) -> Commit | None:
+    if len(actions) < 2 or "commitInfo" not in actions[0] or "txn" not in actions[1]:
+        return None
+    info, transaction, adds = actions[0]["commitInfo"], actions[1]["txn"], [action.get("add") for action in actions[2:]]
+    if not all(adds):
+        return None
+    files = tuple(DataFile(add["path"], int(add["size"]), str(add["stats"])) for add in adds if add)
+    entries = tuple(map(str, info["audit.entries"])) if "audit.entries" in info else None
+    return Commit(int(info["timestamp"]), transaction["appId"], int(transaction["version"]), files, entries)
+
+
+def _values(encoded: bytes) -> list[dict[str, Any]]:
+    actions = [dict(json.loads(line)) for line in encoded.split(b"\n") if line]
+    for action in actions:
+        if "metaData" in action:
+            action["metaData"]["schemaString"] = json.loads(action["metaData"]["schemaString"])
+    return actions
+
+
+def _lines(*actions: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(action, separators=(",", ":")).encode() + b"\n" for action in actions)

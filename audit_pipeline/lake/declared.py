@@ -1,0 +1,35 @@
+"""The tables of a lake, as they are declared: where each lies, its columns, what it is pruned by."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from audit_pipeline.records import schemas
+from audit_pipeline.records.events import EVENT_SCHEMAS
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the lake: where it lies, what its rows are, which columns get statistics."""
+
+    name: str
+    area: str
+    """`restricted`, `audit` or `released`."""
+    schema: pa.Schema
+    indexed: tuple[str, ...]
+
+    def uri(self, lake: Path) -> Path:
+        return lake / self.area / self.name
+
+
+RECORDS = Table("records", "restricted", schemas.RECORDS, ("day", "source_id", "position"))
+SOURCES = Table("sources", "restricted", schemas.SOURCES, ("day", "source_id", "position"))
+SEALS = Table("seals", "audit", schemas.SEALS, ("day", "index"))
+EVIDENCE_TABLES = (RECORDS, SOURCES, SEALS)
+EVENTS = {
+    name: Table(name, "restricted", schema, ("day", "event_id", "run_id")) for name, schema in EVENT_SCHEMAS.items()
+}
+"""The event tables, by name."""
+
+TABLES = {table.name: table for table in (*EVIDENCE_TABLES, *EVENTS.values())}

@@ -1,0 +1,114 @@
+"""Inventories in their folder, and the stored files that they name."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from audit_pipeline import tlog
+from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.lake.declared import TABLES
+from audit_pipeline.lake.marks import newest_mark
+from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.opened import Lake
+
+FOLDER = "_inventory"
+_WORKERS = 2
+_AT_ONCE = 1000
+_PIECE_BYTES = 1 << 20
+
+
+def inventory_name(number: int) -> str:
+    return f"{FOLDER}/{number}"
+
+
+def newest_number(lake: Lake) -> int:
+    """Number of the newest inventory; 0 where there is none."""
+    names = (name.rpartition("/")[2] for name in lake.evidence.names(FOLDER))
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+def read_inventory(
+    lake: Lake, number: int, verifiers: Iterable[tlog.Verifier]
+) -> tuple[tlog.Inventory, str] | tuple[None, None]:
+    """(inventory, SHA-256 of its bytes); a pair of None where there is none of this number.
+
+    Raises:
+        ProofError: it is not signed by these keys, or is another inventory under this name.
+    """
+    note = lake.evidence.get(inventory_name(number))
+    if note is None:
+        return None, None
+    path = lake.evidence.path(inventory_name(number))
+    try:
+        inventory = tlog.open_inventory(note, verifiers)
+    except ProofError as err:
+        raise ProofError(f"{path}: {err}") from err
+    if (inventory.lake, inventory.number) != (lake.lake_id, number):
+        raise ProofError(f"{path}: is inventory {inventory.number} of lake {inventory.lake}")
+    return inventory, hashlib.sha256(note).hexdigest()
+
+
+def check_goes_on(lake: Lake) -> None:
+    """Check that the lake goes on from what its newest mark covers, before anything is added to it.
+
+    Raises:
+        StorageError: it was restored from a backup, or cut.
+        ProofError: the inventory is not the one that was signed, or another program committed to a table since.
+    """
+    _, mark = newest_mark(Folder(lake.places.marks))
+    inventory = None if mark is None or mark.inventory is None else _marked(lake, mark.inventory)
+    covered = dict(inventory.tables) if inventory else {}
+    for name in TABLES:
+        table, least = lake.find_named(name), covered.get(name, -1)
+        there = -1 if table is None else table.version
+        if there < least:
+            raise StorageError(
+                f"{lake.places.lake}: table {name} is at version {there}, the newest mark covers {least}: the "
+                "lake was cut or restored from an older backup; see docs/recovery.md, `An older backup`"
+            )
+        if table is not None:
+            for _ in table.commits(max(least, 0) + 1, there):
+                pass  # reading one refuses it where it is not ours
+
+
+def _marked(lake: Lake, digest: str) -> tlog.Inventory:
+    newest = newest_number(lake)
+    for number in (newest, newest - 1):  # a crash can leave one that no mark names yet
+        inventory, found = read_inventory(lake, number, [tlog.parse_vkey(lake.vkey)])
+        if inventory is not None and found == digest:
+            return inventory
+    raise StorageError(
+        f"{lake.evidence.path(FOLDER)}: none of the newest inventories is the one that the newest mark names; "
+        "see docs/recovery.md, `An older backup`"
+    )
+
+
+def stored_path(lake: Lake, path: str) -> Path:
+    """Where a file of an inventory lies."""
+    area, _, name = path.partition("/")
+    return {"lake": lake.places.lake, "evidence": lake.places.evidence, "log": lake.places.log}[area] / name
+
+
+def digest_files(lake: Lake, paths: Iterable[str]) -> Iterator[tuple[str, tlog.StoredFile | None]]:
+    """Each path and what is stored there, or None where no regular file is, in order; on both cores."""
+    waiting = iter(paths)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        while some := list(islice(waiting, _AT_ONCE)):
+            yield from zip(some, pool.map(lambda path: _digest(lake, path), some), strict=True)
+
+
+def _digest(lake: Lake, path: str) -> tlog.StoredFile | None:
+    where = stored_path(lake, path)
+    if not where.is_file() or where.is_symlink():
+        return None
+    hasher, size_bytes = hashlib.sha256(), 0
+    try:
+        with where.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                hasher.update(piece)
+                size_bytes += len(piece)
+    except OSError as err:
+        raise StorageError(f"{where}: cannot be read: {err.strerror}") from err
+    return tlog.StoredFile(path, size_bytes, hasher.hexdigest())

@@ -1,0 +1,200 @@
+"""Evidence bundles of records, and proofs of days, made from what is stored and checked before they are given back.
+
+Reads only. What is not under the published checkpoint is refused: a proof of it would show nothing yet.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import date
+
+from audit_pipeline import tlog
+from audit_pipeline.check import check_bundle, check_day
+from audit_pipeline.errors import InputError, ProofError, StorageError
+from audit_pipeline.lake.declared import RECORDS, SEALS, Table
+from audit_pipeline.lake.hashing import hash_nodes
+from audit_pipeline.lake.logbook import draft_name, read_log
+from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.picking import PickedRows, pick_rows
+from audit_pipeline.lake.rows import SnapshotName
+from audit_pipeline.lake.tables import OpenTable
+from audit_pipeline.lookup import RecordName, locate
+from audit_pipeline.tlog.bundle import Bundle, BundledSeal, BundledSource, format_bundle
+from audit_pipeline.tlog.multiproof import prove_leaves
+from audit_pipeline.tlog.trust import Trust
+
+_RUN = "run `audit-pipeline run` for it first"
+_VERIFY = "run `audit-pipeline verify`, which names what was changed"
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedLog:
+    """The log as far as its published checkpoint signs it."""
+
+    note: bytes
+    checkpoint: tlog.Checkpoint
+    seals: tuple[tlog.SealEntry, ...]
+    leaves: bytes
+
+
+def prove_records(lake: Lake, names: Sequence[RecordName], held: tlog.Checkpoint | None = None) -> bytes:
+    """A bundle of these records, each once, with a consistency proof from the checkpoint `held`.
+
+    Raises:
+        InputError: a record is not there or not sealed yet, or `held` is of another log.
+        ProofError: what is stored does not hold, so no bundle of it would.
+    """
+    if not names:
+        raise InputError("no record is named; name some")
+    log = _signed_log(lake)
+    consistency = None if held is None else _consistency(lake, log, held)
+    positions: dict[SnapshotName, set[int]] = {}
+    for name in names:
+        positions.setdefault((name.source, name.generation, name.snapshot), set()).add(name.position)
+    found = locate(lake, positions.keys())
+    places = _places(lake, log, {snapshot: day for snapshot, (day, _) in found.items()})
+    wanted_of_file: dict[str, dict[tlog.SourceEntry, set[int]]] = {}
+    for snapshot, place in places.items():
+        _check_inside(place.entry, positions[snapshot])
+        wanted_of_file.setdefault(found[snapshot][1], {})[place.entry] = positions[snapshot]
+    by_place: dict[int, dict[int, BundledSource]] = {}
+    for picked in _picked(lake, wanted_of_file):
+        place = places.pop((picked.entry.source, picked.entry.generation, picked.entry.snapshot))
+        by_place.setdefault(place.seal, {})[place.source] = _bundled(place.source, picked)
+    if places:
+        entry = next(iter(places.values())).entry
+        raise ProofError(f"source {entry.source} of {entry.day}: no data file has it as it was sealed; {_VERIFY}")
+    seals = [
+        BundledSeal(
+            index=index,
+            entry=tlog.format_seal(log.seals[index]),
+            nodes=prove_leaves(_day_leaves(lake, log.seals[index]), sorted(by_source), hash_nodes),
+            sources=tuple(by_source[source] for source in sorted(by_source)),
+        )
+        for index, by_source in sorted(by_place.items())
+    ]
+    nodes = prove_leaves(log.leaves, [seal.index for seal in seals], hash_nodes)
+    bundle = format_bundle(Bundle(log.note, nodes, consistency, tuple(seals)))
+    # The check that an auditor makes: what would fail there must not leave this place.
+    check_bundle(bundle, Trust((tlog.parse_vkey(lake.vkey),)))
+    return bundle
+
+
+def prove_day(lake: Lake, day: date) -> tuple[bytes, bytes]:
+    """(`.tlog-proof`, seal entry) of the day's last seal.
+
+    Raises:
+        InputError: the day is not sealed yet.
+        ProofError: the log does not hold.
+    """
+    log = _signed_log(lake)
+    indexes = [index for index, seal in enumerate(log.seals) if seal.day == day]
+    if not indexes:
+        raise InputError(f"{day}: is not sealed yet; {_RUN}")
+    hashes = tlog.prove_inclusion(log.leaves, indexes[-1], hash_nodes)
+    proof = tlog.format_proof(tlog.InclusionProof(indexes[-1], hashes, log.note))
+    entry = tlog.format_seal(log.seals[indexes[-1]])
+    check_day(proof, entry, Trust((tlog.parse_vkey(lake.vkey),)))
+    return proof, entry
+
+
+def _signed_log(lake: Lake) -> _SignedLog:
+    note = lake.log.get("checkpoint")
+    if note is None:
+        raise InputError(f"{lake.log.path('checkpoint')}: nothing is sealed yet; run `audit-pipeline run` first")
+    checkpoint, _ = tlog.open_checkpoint(note, [tlog.parse_vkey(lake.vkey)])
+    seals = tuple(read_log(_table(lake, SEALS))[: checkpoint.size])
+    leaves = tlog.hash_leaves(map(tlog.format_seal, seals))
+    if len(seals) < checkpoint.size or tlog.tree_root(leaves, hash_nodes) != checkpoint.root:
+        raise ProofError(f"{lake.log.path('checkpoint')}: is not of the entries in `seals`; {_VERIFY}")
+    return _SignedLog(note, checkpoint, seals, leaves)
+
+
+def _table(lake: Lake, table: Table) -> OpenTable:
+    found = lake.find(table)
+    if found is None:
+        raise StorageError(f"{table.uri(lake.places.lake)}: there is no such table any more; restore it from a backup")
+    return found
+
+
+def _consistency(lake: Lake, log: _SignedLog, held: tlog.Checkpoint) -> tuple[int, bytes] | None:
+    """The proof from a held checkpoint; None where it is of the same tree."""
+    if held.origin != lake.origin:
+        raise InputError(
+            f"the checkpoint you hold is of {held.origin}, this log is {lake.origin}: give one of this log"
+        )
+    if held.size > log.checkpoint.size:
+        raise ProofError(
+            f"the checkpoint you hold has size {held.size}, this log only {log.checkpoint.size}; {_VERIFY}"
+        )
+    if tlog.tree_root(log.leaves[: 32 * held.size], hash_nodes) != held.root:
+        raise ProofError(f"the log does not extend the checkpoint you hold, of size {held.size}; keep it as evidence")
+    if held.size == log.checkpoint.size:
+        return None
+    return held.size, b"".join(tlog.prove_consistency(log.leaves, held.size, hash_nodes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a snapshot is in the log."""
+
+    seal: int
+    source: int
+    """In the day tree of the seal."""
+    entry: tlog.SourceEntry
+
+
+def _places(lake: Lake, log: _SignedLog, days: Mapping[SnapshotName, date]) -> dict[SnapshotName, _Place]:
+    places: dict[SnapshotName, _Place] = {}
+    wanted_days = set(days.values())
+    for index, seal in enumerate(log.seals):
+        if seal.day in wanted_days:
+            for number, entry in enumerate(_draft_entries(lake, seal)):
+                if (name := (entry.source, entry.generation, entry.snapshot)) in days:
+                    places[name] = _Place(index, number, entry)
+    if unsealed := days.keys() - places.keys():
+        source, generation, snapshot = min(unsealed)
+        day = days[source, generation, snapshot]
+        raise InputError(f"source {source}: snapshot {generation}/{snapshot} of {day} is not sealed yet; {_RUN}")
+    return places
+
+
+def _day_leaves(lake: Lake, seal: tlog.SealEntry) -> bytes:
+    return tlog.hash_leaves(map(tlog.format_source, _draft_entries(lake, seal)))
+
+
+def _draft_entries(lake: Lake, seal: tlog.SealEntry) -> tuple[tlog.SourceEntry, ...]:
+    name = draft_name(seal.day, seal.segment)
+    draft = lake.evidence.get(name)
+    if draft is None:
+        raise StorageError(f"{lake.evidence.path(name)}: missing; restore it from a backup")
+    drafted, entries = tlog.parse_draft(draft, hash_nodes)
+    if drafted != seal:
+        raise ProofError(f"{lake.evidence.path(name)}: is the draft of another seal; restore it from a backup")
+    return entries
+
+
+def _check_inside(entry: tlog.SourceEntry, positions: Set[int]) -> None:
+    last = entry.position + entry.records - 1
+    if not entry.position <= min(positions) <= max(positions) <= last:
+        raise InputError(
+            f"source {entry.source}: snapshot {entry.generation}/{entry.snapshot} has no record {max(positions)}; "
+            f"it has {entry.position} to {last}"
+        )
+
+
+def _picked(lake: Lake, wanted_of_file: Mapping[str, Mapping[tlog.SourceEntry, Set[int]]]) -> Iterator[PickedRows]:
+    records = _table(lake, RECORDS)
+    for file in sorted(wanted_of_file):
+        yield from pick_rows(records, file, wanted_of_file[file])
+
+
+def _bundled(index: int, picked: PickedRows) -> BundledSource:
+    entry = picked.entry
+    return BundledSource(
+        index=index,
+        entry=tlog.format_source(entry),
+        path=picked.path,
+        exceptions=picked.exceptions,
+        nodes=prove_leaves(picked.leaves, [r.position - entry.position for r in picked.records], hash_nodes),
+        records=picked.records,
+    )

@@ -1,0 +1,128 @@
+"""Inventories: the signed lists of stored files, as docs/evidence-format.md section 6 defines them.
+
+Inventories form a chain: each names the SHA-256 of the one before, as it was stored, and lists what came since.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from audit_pipeline.errors import InputError, ProofError
+from audit_pipeline.tlog.encoding import decode_ascii, shown
+from audit_pipeline.tlog.entries import DIGEST, NUMBER
+from audit_pipeline.tlog.keys import Signer, Verifier
+from audit_pipeline.tlog.note import open_note, sign_note
+
+MAX_INVENTORY_BYTES = 1 << 30  # ten million files; refused before anything is parsed
+
+_HEAD = re.compile(
+    "audit-inventory/v1\n"
+    "lake ([0-9a-f]{32})\n"
+    f"number {NUMBER}\n"
+    f"previous (?:-|{DIGEST})\n"
+    f"log {NUMBER}\n"
+    f"tables {NUMBER}\n"
+)
+_TABLE = re.compile(f"([a-z][a-z0-9_]*) {NUMBER}")
+_FILES = re.compile(f"files {NUMBER}")
+_FILE = re.compile(f"{DIGEST} {NUMBER} ((?:lake|evidence|log)/[!-~]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as it was when it was listed."""
+
+    path: str
+    """`lake/…`, `evidence/…` or `log/…`."""
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What was added or replaced since the inventory before."""
+
+    lake: str
+    number: int
+    """From 1."""
+    previous: str | None
+    """SHA-256 of the inventory before, as it was stored."""
+    log_size: int
+    """Entries of the log that are covered, with their drafts and tiles."""
+    tables: tuple[tuple[str, int], ...]
+    """(table, newest commit that is covered), by name."""
+    files: tuple[StoredFile, ...]
+    """By path."""
+
+
+def sign_inventory(inventory: Inventory, signer: Signer) -> bytes:
+    """The note to store.
+
+    Raises:
+        InputError: a field is outside the grammar.
+    """
+    text = _text(inventory)
+    try:
+        is_same = _parse(text) == inventory
+    except ProofError as err:
+        raise InputError(str(err)) from err
+    if not is_same:
+        raise InputError("inventory: a field is outside the grammar of docs/evidence-format.md")
+    return sign_note(text, [signer])
+
+
+def open_inventory(note: bytes, verifiers: Iterable[Verifier]) -> Inventory:
+    """The inventory that `sign_inventory` signed.
+
+    Raises:
+        ProofError: no key among `verifiers` signed it, or it is not written as ours are.
+    """
+    return _parse(open_note(note, verifiers, MAX_INVENTORY_BYTES).text)
+
+
+def _text(inventory: Inventory) -> str:
+    head = (
+        f"audit-inventory/v1\nlake {inventory.lake}\nnumber {inventory.number}\nprevious {inventory.previous or '-'}\n"
+        f"log {inventory.log_size}\ntables {len(inventory.tables)}\n"
+    )
+    tables = "".join([f"{name} {version}\n" for name, version in inventory.tables])
+    files = "".join([f"{file.sha256} {file.size_bytes} {file.path}\n" for file in inventory.files])
+    return f"{head}{tables}files {len(inventory.files)}\n{files}"
+
+
+def _parse(text: str) -> Inventory:
+    decode_ascii(text.encode(), "inventory")
+    head = _HEAD.match(text)
+    if head is None:
+        raise ProofError(f"inventory: expected the fields of audit-inventory/v1 in order, got {shown(text[:200])}")
+    lake, number, previous, log_size, table_count = head.groups()
+    lines = text[head.end() :].split("\n")
+    tables = [_fields(_TABLE, line) for line in lines[: int(table_count)]]
+    (file_count,) = _fields(_FILES, lines[int(table_count)] if int(table_count) < len(lines) else "")
+    files = [_fields(_FILE, line) for line in lines[int(table_count) + 1 : -1]]
+    inventory = Inventory(
+        lake,
+        int(number),
+        previous,
+        int(log_size),
+        tuple((name, int(version)) for name, version in tables),
+        tuple(StoredFile(path, int(size), digest) for digest, size, path in files),
+    )
+    names, paths = [name for name, _ in inventory.tables], [file.path for file in inventory.files]
+    # What it would be written as: leading zeros, a count that is not the lines', an order of its own.
+    if (
+        _text(inventory) != text
+        or names != sorted(set(names))
+        or paths != sorted(set(paths))
+        or len(files) != int(file_count)
+        or any(part in {"", ".", ".."} for path in paths for part in path.split("/"))
+    ):
+        raise ProofError(f"inventory {number}: is not written as ours are")
+    return inventory
+
+
+def _fields(pattern: re.Pattern[str], line: str) -> tuple[str, ...]:
+    match = pattern.fullmatch(line)
+    if match is None:
+        raise ProofError(f"inventory: expected a line {pattern.pattern}, got {shown(line)}")
+    return match.groups()

@@ -1,0 +1,91 @@
+"""Verification in a process of its own: a forged file that ends its reader's process is found, not followed.
+
+Parquet and Delta readers are C++ and Rust: hostile bytes can make them abort the whole process, where no exception is
+left to catch. The child says on its standard output, a JSON object a line, which file it is about to read, each problem
+as it is found, and at the end the whole verification.
+"""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from audit_pipeline.lake import decoding
+from audit_pipeline.lake.opened import Lake, open_lake
+from audit_pipeline.lake.places import Places
+from audit_pipeline.tlog.trust import Trust, format_trust, parse_trust
+from audit_pipeline.verify import Problem, Verification, verify
+
+_SHOWN = 2  # files that are read at once
+
+
+def verify_apart(
+    lake: Lake, *, first: date | None = None, last: date | None = None, trust: Trust | None = None
+) -> Verification:
+    """What `verify` gives; where its process ends instead, that is a problem, beside those found before."""
+    request = {
+        "places": {name: str(path) for name, path in dataclasses.asdict(lake.places).items()},
+        "first": first and first.isoformat(),
+        "last": last and last.isoformat(),
+        "trust": None if trust is None else format_trust(trust).decode("utf-8", "surrogateescape"),
+    }
+    command = [sys.executable, "-m", "audit_pipeline.verify.apart"]
+    # Our own interpreter, with nothing from outside on the command line.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603
+        output, errors = child.communicate(json.dumps(request).encode())
+    problems, reading = [], list[str]()
+    for line in output.splitlines():
+        said = _read(line)
+        if "verification" in said:
+            return _verification(said["verification"])
+        if "problem" in said:
+            problems.append(Problem(**said["problem"]))
+        reading = [*reading, str(said.get("reading"))][-_SHOWN:] if "reading" in said else reading
+    how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit code {child.returncode}"
+    why = " ".join(errors.decode(errors="replace").split())[-200:]
+    message = f"reading {' or '.join(reading) or 'the lake'} ended the process ({how}): damaged or forged; {why}"
+    problems.append(Problem("-", "-", "-", "-", message))
+    return Verification((), ("the verification did not come to its end",), tuple(problems), 0, 0, 0, 0, 0, 0)
+
+
+def _read(line: bytes) -> Mapping[str, Any]:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}  # cut off as the process ended
+    return said if isinstance(said, dict) else {}
+
+
+def _verification(said: Mapping[str, Any]) -> Verification:
+    problems = tuple(Problem(**problem) for problem in said["problems"])
+    return Verification(
+        **{**said, "levels": tuple(said["levels"]), "notes": tuple(said["notes"]), "problems": problems}
+    )
+
+
+def serve(request: bytes, output: BinaryIO) -> None:
+    """The child's side."""
+    asked = json.loads(request)
+
+    def say(**said: Any) -> None:
+        output.write(json.dumps(said).encode() + b"\n")
+        output.flush()
+
+    decoding.listener = lambda what: say(reading=str(what))
+    places = Places(**{name: Path(path) for name, path in asked["places"].items()})
+    found = verify(
+        open_lake(places),
+        first=date.fromisoformat(asked["first"]) if asked["first"] else None,
+        last=date.fromisoformat(asked["last"]) if asked["last"] else None,
+        trust=None if asked["trust"] is None else parse_trust(asked["trust"].encode("utf-8", "surrogateescape")),
+        tell=lambda problem: say(problem=dataclasses.asdict(problem)),
+    )
+    say(verification=dataclasses.asdict(found))
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer.read(), sys.stdout.buffer)
