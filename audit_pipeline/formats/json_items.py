@@ -1,9 +1,10 @@
 """Items of one JSON document: the elements of an array, streamed, or the parts of an object, read whole."""
 
+import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -24,11 +25,11 @@ _Part = tuple[Any, bool] | str
 
 @dataclass(frozen=True, slots=True)
 class JsonObject:
-    """The items of a JSON object, by where they come from."""
+    """The items of a JSON object, as far as another version of it is compared with them."""
 
     header: Item
-    arrays: dict[str, list[Item]]
-    """Elements of each array of objects that is not empty, in document order."""
+    arrays: dict[str, tuple[int, bytes]]
+    """(length, digest of its first elements) of each array of objects that is not empty, in document order."""
 
 
 def iter_json(file: BinaryIO, skip: int = 0) -> Iterator[Item]:
@@ -47,17 +48,23 @@ def starts_object(stream: BinaryIO) -> bool:
     return _Window(stream).next_char() == "{"
 
 
-def read_object(file: BinaryIO) -> JsonObject | None:
-    """The JSON object in `file`; None where it is something else, cannot be read, or has one of its own keys twice."""
+def read_object(file: BinaryIO, lengths: Mapping[str, int] | None = None) -> JsonObject | None:
+    """The JSON object in `file`; None where it is something else, cannot be read, or has one of its own keys twice.
+
+    `lengths`: how many elements of each array are digested; none of an array that is not named. Without it, all are.
+    """
     size_bytes = file.seek(0, io.SEEK_END)
     file.seek(0)
     window = _Window(file)
     value, reason = _read_document(window, size_bytes) if window.next_char() == "{" else (None, "")
     if reason or not isinstance(value, dict):
         return None
-    header = _item(next(split_object(value)), False)
-    split = {key: member for key, member in value.items() if _is_array_of_objects(member)}
-    return JsonObject(header, {key: [_item(one, False) for one in member] for key, member in split.items()})
+    arrays = {}
+    for key, member in value.items():
+        if _is_array_of_objects(member):
+            first = member if lengths is None else member[: lengths.get(key, 0)]
+            arrays[key] = len(member), _digest(_item(element, False) for element in first)
+    return JsonObject(_item(next(split_object(value)), False), arrays)
 
 
 def split_object(value: dict[str, Any] | canonical.RepeatedKeys) -> Iterator[Any]:
@@ -202,6 +209,13 @@ def _item(value: Any, is_plain: bool) -> Item:
         return dump_plain(value), "ok", ""
     record = canonical.dump_canonical(value)
     return (record, "quarantined", "duplicate_key") if canonical.has_repeated_keys(value) else (record, "ok", "")
+
+
+def _digest(items: Iterable[Item]) -> bytes:
+    hasher = hashlib.sha256()
+    for record, status, reason in items:
+        hasher.update(f"{len(record)} {status} {reason}\n".encode() + record)
+    return hasher.digest()
 
 
 def _is_array_of_objects(value: Any) -> bool:

@@ -73,7 +73,7 @@ def ends_unreadable(state: SourceState) -> bool:
 def find_new_items(changed: BinaryIO, compression: str, state: SourceState, objects: Folder) -> NewItems | None:
     """What a changed container has beside the items that were taken of it; None where it is not `extended`.
 
-    Compared are the kept object and `changed`, which stands still; neither is held in memory but as JSON objects are.
+    Compared are the kept object and `changed`, which stands still. Neither is held in memory, except that a JSON object is.
     """
     try:
         return _compare(changed, compression, state, objects)
@@ -112,11 +112,11 @@ def _compare(changed: BinaryIO, compression: str, state: SourceState, objects: F
     ):
         if digest_stream(before, nonce)[0] != newest.content:
             return None
-        old, new = (read_object(file) if state.container == "json" else None for file in (before, now))
-        if old is not None and new is not None and state.is_complete:
-            return _new_in_object(old, new)
-        if old is not None or new is not None:
-            return None
+        if state.container == "json":
+            old = read_object(before)  # one after the other, because it is held whole
+            new = read_object(now, {key: length for key, (length, _) in old.arrays.items()} if old else None)
+            if old is not None or new is not None:
+                return _new_in_object(old, new) if old and new and state.is_complete else None
         before.seek(0)
         now.seek(0)
         taken = islice(iter_items(state.container, before), state.resume_position)
@@ -126,16 +126,17 @@ def _compare(changed: BinaryIO, compression: str, state: SourceState, objects: F
 
 
 def _new_in_object(old: JsonObject, new: JsonObject) -> NewItems | None:
-    if any(new.arrays.get(key, [])[: len(elements)] != elements for key, elements in old.arrays.items()):
+    """`new` has digests of as many elements as `old` had."""
+    if any(new.arrays.get(key, (0, b""))[1] != digest for key, (_, digest) in old.arrays.items()):
         return None
     first, count, at = 1, 0, 1
-    for key, elements in new.arrays.items():
-        had = len(old.arrays.get(key, []))
-        if had < len(elements):
+    for key, (length, _) in new.arrays.items():
+        had = old.arrays[key][0] if key in old.arrays else 0
+        if had < length:
             if count:
                 return None
-            first, count = at + had, len(elements) - had
-        at += len(elements)
+            first, count = at + had, length - had
+        at += length
     return NewItems(old.header != new.header, first, count)
 
 

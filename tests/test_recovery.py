@@ -1,0 +1,289 @@
+"""Each procedure of docs/recovery.md, tried: the refusal says where to look, the cure brings the evidence back."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from audit_pipeline.errors import AuditError, InputError, ProofError, StorageError
+from audit_pipeline.sealing import seal_day
+from tests.lakes import POLICY_DIGEST, TODAY, LakeForTests
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs/recovery.md").read_text()
+DAY = TODAY - timedelta(days=1)
+
+
+@pytest.fixture
+def sealed(lake: LakeForTests) -> LakeForTests:
+    lake.land("a.jsonl", b'{"a":1}\n{"a":2}\n', DAY)
+    lake.land("b.json", b'{"items":[{"b":1}]}', DAY)
+    lake.run(DAY)
+    return lake
+
+
+def holds(lake: LakeForTests) -> bool:
+    return lake.verify().problems == ()
+
+
+def goes_on(lake: LakeForTests) -> bool:
+    """Whether the next day is taken in and sealed, and everything holds."""
+    lake.land("next.jsonl", b'{"next":1}\n')
+    lake.run()
+    return holds(lake) and (b'{"next":1}', "ok", "") in lake.records()
+
+
+def backup(lake: LakeForTests, name: str, *folders: str) -> Path:
+    kept = lake.root / name
+    for folder in folders or ("lake", "evidence", "log"):
+        shutil.copytree(lake.root / folder, kept / folder)
+    return kept
+
+
+def copy_back_missing(lake: LakeForTests, kept: Path) -> None:
+    """Step 1 of every cure: what a backup has and the home has not. No file is overwritten."""
+    for path in sorted(kept.rglob("*")):
+        there = lake.root / path.relative_to(kept)
+        if path.is_file() and not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, there)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lake/restricted/records/runs/{day}/1.parquet",
+        "lake/restricted/records/_delta_log/00000000000000000001.json",
+        "lake/audit/seals/0.parquet",
+        "evidence/_seals/{day}/1",
+        "evidence/_inventory/1",
+        "log/tile/0/000.p/1",
+    ],
+)
+@pytest.mark.parametrize("damage", ["removed", "changed"])
+def test_a_file_that_is_missing_or_changed(sealed: LakeForTests, name: str, damage: str) -> None:
+    path = sealed.root / name.format(day=DAY)
+    kept = backup(sealed, "backup")
+    path.unlink()
+    if damage == "changed":
+        path.write_bytes(b"other bytes")
+
+    assert not holds(sealed)
+    shutil.copy2(kept / name.format(day=DAY), path)
+
+    assert holds(sealed)
+    assert goes_on(sealed)
+
+
+def test_a_tile_without_a_backup_is_written_again(sealed: LakeForTests) -> None:
+    (sealed.places.log / "tile/0/000.p/1").unlink()
+    (sealed.places.log / "vkey").unlink()
+
+    assert not holds(sealed)
+    sealed.run(DAY)
+
+    assert holds(sealed)
+
+
+def test_a_file_that_nothing_of_ours_put_there(sealed: LakeForTests) -> None:
+    planted = sealed.places.lake / "restricted/records/runs" / str(TODAY) / "1.parquet"
+    planted.parent.mkdir(parents=True)
+    planted.write_bytes(b"PAR1 is not enough")
+    stray = sealed.places.evidence / "notes.txt"
+    stray.write_text("x")
+
+    sealed.land("next.jsonl", b'{"next":1}\n')
+    with pytest.raises(AuditError, match=r"1\.parquet"):
+        sealed.ingest()
+    assert any("nothing of ours put" in problem.message for problem in sealed.verify().problems)
+    planted.unlink()
+    stray.unlink()
+
+    assert goes_on(sealed)
+
+
+def restore(table: DeltaTable) -> None:
+    table.restore(0)
+
+
+def optimize(table: DeltaTable) -> None:
+    table.optimize.compact()
+
+
+def append(table: DeltaTable) -> None:
+    rows = pa.table(table.scan(predicate="position = 0").read_all()).slice(0, 1)
+    write_deltalake(table, rows.cast(pa.schema(table.schema().to_arrow())), mode="append")
+
+
+def delete(table: DeltaTable) -> None:
+    table.alter.set_table_properties({"delta.appendOnly": "false"})
+    table.delete("position = 0")
+
+
+@pytest.mark.parametrize("program", [restore, optimize, append, delete])
+def test_a_commit_that_is_not_ours(sealed: LakeForTests, program: object) -> None:
+    path = sealed.places.lake / "restricted/records"
+    sealed.land("more.jsonl", b"{}\n", DAY)
+    sealed.run(DAY)  # a second data file, so that there is something to compact
+    before = set(sealed.files())
+
+    program(DeltaTable(str(path)))  # type: ignore[operator]
+
+    sealed.land("next.jsonl", b'{"next":1}\n')
+    with pytest.raises((ProofError, StorageError), match=r"A commit that is not ours|settings or protocol"):
+        sealed.ingest()
+    assert not holds(sealed)
+    for name in sorted(set(sealed.files()) - before):
+        (sealed.root / name).unlink()
+
+    assert goes_on(sealed)
+
+
+def test_a_vacuum_by_another_program(sealed: LakeForTests) -> None:
+    """It removes what no table version of its own needs: after a restore, our rows."""
+    path = sealed.places.lake / "restricted/records"
+    kept, before = backup(sealed, "backup"), set(sealed.files())
+    table = DeltaTable(str(path))
+    table.restore(0)
+    table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    assert not (path / f"runs/{DAY}/1.parquet").exists()
+
+    for name in sorted(set(sealed.files()) - before):
+        (sealed.root / name).unlink()
+    copy_back_missing(sealed, kept)
+
+    assert goes_on(sealed)
+
+
+@pytest.mark.parametrize("folders", [("lake",), ("lake", "evidence"), ("lake", "evidence", "log"), ("evidence",)])
+def test_an_older_backup(sealed: LakeForTests, folders: tuple[str, ...]) -> None:
+    """Whatever part is older, nothing is signed and nothing added; the newer files bring everything back."""
+    older = backup(sealed, "older")
+    sealed.land("c.jsonl", b'{"c":1}\n')
+    sealed.run()
+    newer = backup(sealed, "newer")
+    for folder in folders:
+        shutil.rmtree(sealed.root / folder)
+        shutil.copytree(older / folder, sealed.root / folder)
+
+    with pytest.raises((ProofError, StorageError), match=r"docs/recovery\.md, `An older backup`"):
+        sealed.ingest()
+    with pytest.raises((ProofError, StorageError), match=r"docs/recovery\.md"):
+        sealed.seal()
+    assert not holds(sealed)
+    copy_back_missing(sealed, newer)
+    sealed.run()
+
+    assert holds(sealed)
+    assert (b'{"c":1}', "ok", "") in sealed.records()
+
+
+def test_a_log_that_has_ended_is_cited_by_the_next(tmp_path: Path) -> None:
+    """Step 2 of `An older backup`, as it is written there."""
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for name in ("AUDIT_HOME", "AUDIT_POLICY", "AUDIT_PROFILE"):
+        environ.pop(name, None)
+
+    def shell(script: str, folder: Path) -> str:
+        done = subprocess.run(
+            ["bash", "-euc", script], cwd=folder, env=environ, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    shell("audit-pipeline init audit-1", tmp_path)
+    old = tmp_path / "audit-1"
+    shell(
+        "mkdir -p audit-home/landing/runs/$(date -u +%F) && echo '{}' > audit-home/landing/runs/$(date -u +%F)/a.jsonl",
+        old,
+    )
+    shell("audit-pipeline run", old)
+
+    shell(commands("An older backup"), old)
+
+    assert "extends-own-mark" in shell("audit-pipeline verify", tmp_path / "audit-2")
+    cited = shell('audit-pipeline query "SELECT record FROM records" --json', tmp_path / "audit-2")
+    assert (old / "audit-home/log/checkpoint").read_text().splitlines()[0] in cited
+
+
+def commands(heading: str) -> str:
+    section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    (block,) = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    return str(block)
+
+
+def test_marks_that_are_lost(sealed: LakeForTests) -> None:
+    sealed.root.rename(sealed.root.parent / "audit-home")
+    lost = LakeForTests(sealed.root.parent / "audit-home")
+    shutil.rmtree(lost.places.marks)
+
+    with pytest.raises(ProofError, match="Marks that are lost"):
+        lost.seal()
+    done = subprocess.run(
+        ["bash", "-euc", commands("Marks that are lost")], cwd=lost.root.parent, capture_output=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "extends-own-mark" in lost.verify().levels
+    assert goes_on(lost)
+
+
+def test_two_lakes_on_one_log(sealed: LakeForTests, tmp_path: Path) -> None:
+    other = LakeForTests(tmp_path / "other")
+    shutil.copytree(sealed.places.log, other.places.log)
+
+    with pytest.raises(ProofError, match="give each lake its own log folder"):
+        other.run()
+    shutil.rmtree(other.places.log)
+
+    assert goes_on(other)
+    assert holds(sealed)
+
+
+def test_a_clock_that_was_wrong(sealed: LakeForTests) -> None:
+    right = sealed.now
+    sealed.now = right - timedelta(hours=3)
+    sealed.land("next.jsonl", b'{"next":1}\n')
+    sealed.ingest()
+
+    with pytest.raises(InputError, match="set the clock right"):
+        sealed.seal()
+    sealed.now = right + timedelta(seconds=1)
+
+    assert goes_on(sealed)
+
+
+def test_a_day_that_has_not_begun_is_not_sealed(sealed: LakeForTests) -> None:
+    tomorrow = TODAY + timedelta(days=1)
+    with pytest.raises(InputError, match="has not begun"):
+        seal_day(
+            sealed.lake,
+            tomorrow,
+            policy_digest=POLICY_DIGEST,
+            passphrase=None,
+            today=TODAY,
+            now=lambda: datetime.now(UTC),
+            entropy=bytes,
+        )
+
+
+def test_every_procedure_is_tried_by_a_test_of_its_name() -> None:
+    named = {re.sub(r"[^a-z]+", "_", heading.lower()) for heading in re.findall(r"^## (.*)$", PAGE, re.MULTILINE)}
+    tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    # A run that died is tried by tests/test_faults.py; a lost key has no cure to try.
+    assert named - tests == {"a_run_that_died", "the_key_is_lost_or_somebody_else_has_it"}
+
+
+def test_every_refusal_that_names_a_procedure_names_one_that_exists() -> None:
+    package = Path(__file__).resolve().parents[1] / "audit_pipeline"
+    named = {
+        name for path in package.rglob("*.py") for name in re.findall(r"recovery\.md, `([^`]+)`", path.read_text())
+    }
+    assert named
+    assert named <= set(re.findall(r"^## (.*)$", PAGE, re.MULTILINE))
