@@ -222,6 +222,11 @@ REWRITTEN = {
     "a last element changed": ("a.json", b'{"x":[{"a":1},{"a":2}]}', b'{"x":[{"a":1},{"a":3},{}]}'),
     "an integer became a float": ("a.json", b'{"x":[{"a":1}]}', b'{"x":[{"a":1.0},{}]}'),
     "a key twice": ("a.json", b'{"x":[{"a":1}]}', b'{"x":[{"a":1}],"n":1,"n":2}'),
+    "a key twice, now spelt out": (
+        "a.json",
+        b'{"x":[{"a":1,"a":2}]}',
+        b'{"x":[{"$pairs":[["a",1],["a",2]]},{}]}',
+    ),
     "now an array": ("a.json", b'{"x":[{"a":1}]}', b'[{"x":[]},{"a":1},{}]'),
     "an empty array, now an object": ("a.json", b"[\n]", b'{"x":[{"a":1}],\n"y":1}'),
     "an array's element changed": ("a.json", b"[1,2,\n3]", b"[1,9,\n3,4]"),

@@ -73,7 +73,8 @@ def ends_unreadable(state: SourceState) -> bool:
 def find_new_items(changed: BinaryIO, compression: str, state: SourceState, objects: Folder) -> NewItems | None:
     """What a changed container has beside the items that were taken of it; None where it is not `extended`.
 
-    Compared are the kept object and `changed`, which stands still. Neither is held in memory, except that a JSON object is.
+    Compared are the kept object and `changed`, which stands still. Of both, no more is held in memory than is needed to
+    take them in.
     """
     try:
         return _compare(changed, compression, state, objects)

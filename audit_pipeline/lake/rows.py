@@ -63,16 +63,6 @@ def count_rows(records: OpenTable, name: str) -> int:
         return int(pq.read_metadata(records.files.file(name)).num_rows)
 
 
-def days_of_file(records: OpenTable, name: str) -> set[date]:
-    """The days of a data file's rows, from the rows: its statistics could be forged to hide them.
-
-    Looking at statistics also ends the process, not the call, where a forged footer makes Parquet's C++ throw there.
-    """
-    path = records.files.path(name)
-    with decoding(path), pq.ParquetFile(records.files.file(name)) as file:
-        return {day for batch in file.iter_batches(columns=["day"]) for day in pc.unique(batch["day"]).to_pylist()}
-
-
 def rows_of_file(records: OpenTable, name: str) -> dict[SnapshotName, FoundRows]:
     """All rows of a data file, hashed, by snapshot.
 

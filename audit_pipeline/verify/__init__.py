@@ -51,7 +51,8 @@ def verify(
         "sources", lambda: check_projection(lake, records, sources.table, entries, sealed, days, findings)
     )
     check_rows(records, entries, days, findings)
-    check_names(lake, listed, replays, objects or set(), log, findings)
+    if days.is_open:
+        check_names(lake, listed, replays, objects or set(), log, findings)
     return findings.verification(log, entries.by_name, sealed, days)
 
 
@@ -59,11 +60,7 @@ def _wanted(replays: dict[str, Replay], entries: Entries, days: DayRange) -> Cal
     """Whether a stored file is compared: all are that do not belong to other days alone."""
     if days.is_open:
         return lambda path: True
-    others = {
-        version
-        for version, of_commit in entries.by_version.items()
-        if all(entry.day not in days for entry in of_commit)
-    }
+    others = entries.by_version.keys() - set(entries.versions(days))
     left_out = set[str]()
     for name, replay in replays.items():
         for version in others:

@@ -17,7 +17,7 @@ from audit_pipeline.lake.declared import SOURCES
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SOURCES_APP, source_rows
-from audit_pipeline.lake.rows import FoundRows, SnapshotName, count_rows, days_of_file, rows_of_file, snapshot_fault
+from audit_pipeline.lake.rows import FoundRows, SnapshotName, count_rows, rows_of_file, snapshot_fault
 from audit_pipeline.lake.slices import skip
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
@@ -37,6 +37,14 @@ class Entries:
 
     by_name: dict[SnapshotName, tlog.SourceEntry]
     by_version: dict[int, list[tlog.SourceEntry]]
+
+    def versions(self, days: DayRange) -> list[int]:
+        """The commits that have something of these days."""
+        return [
+            version
+            for version, made in self.by_version.items()
+            if days.is_open or any(entry.day in days for entry in made)
+        ]
 
 
 def read_entries(lake: Lake, records: Replay, findings: Findings) -> Entries:
@@ -72,15 +80,16 @@ def check_projection(
     Gives back the names of all objects that snapshots point at.
     """
     behind = records.table.version - sources.transaction(SOURCES_APP)
-    found = {_name(row): row for row in sources.read(SOURCES.schema.names).to_pylist()}
+    found = {_name(row): row for row in sources.read(SOURCES.schema.names).to_pylist() if row["day"] in days}
     expected: dict[SnapshotName, dict[str, Any]] = {}
-    for commit in records.commits.values():
+    for version in entries.versions(days):
+        commit = records.commits[version]
         rows = findings.guard("records", lambda commit=commit: _footer_rows(records.table, commit)) or []  # type: ignore[misc]
         expected.update((_name(row), row) for row in rows)
     for name in sorted(found.keys() | expected.keys()):
         if name not in found and behind > 0 and name not in sealed:
             continue  # a run that ended before it came to the projection
-        if found.get(name) != expected.get(name):
+        if found.get(name) != expected.get(name) and (name in found or expected[name]["day"] in days):
             day = str((found.get(name) or expected[name])["day"])
             message = "the row is not what the commit and the data file say"
             findings.problem(Problem("sources", day, name[0], "-", message))
@@ -105,16 +114,16 @@ def _footer_rows(records: OpenTable, commit: Commit) -> list[dict[str, Any]]:
 
 def check_rows(records: Replay, entries: Entries, days: DayRange, findings: Findings) -> None:
     """Every row hashes into its snapshot's root; no row is outside a snapshot, none is missing, none is there twice."""
-    versions = [version for version, commit in records.commits.items() if len(commit.files) == 1]
+    versions = [version for version in entries.versions(days) if len(records.commits[version].files) == 1]
 
-    def read(version: int) -> dict[SnapshotName, FoundRows] | str | None:
+    def read(version: int) -> dict[SnapshotName, FoundRows] | str:
         (file,) = records.commits[version].files
-        return _read_file(records.table, file.name, sum(entry.records for entry in entries.by_version[version]), days)
+        return _read_file(records.table, file.name, sum(entry.records for entry in entries.by_version[version]))
 
     for version, found in zip(versions, _read_ahead(read, versions), strict=True):
         if isinstance(found, str):
             findings.add("records", found)
-        elif found is not None:
+        else:
             _check_file(entries.by_version[version], found, findings)
 
 
@@ -158,16 +167,13 @@ def _check_kept(lake: Lake, entry: tlog.SourceEntry, row: dict[str, Any], findin
                 findings.add_of("evidence", entry, str(err))
 
 
-def _read_file(
-    records: OpenTable, name: str, expected: int, days: DayRange
-) -> dict[SnapshotName, FoundRows] | str | None:
-    """The rows of a data file by snapshot; why it cannot be read; or None where none of its rows is of these days."""
+def _read_file(records: OpenTable, name: str, expected: int) -> dict[SnapshotName, FoundRows] | str:
+    """The rows of a data file by snapshot, or why it cannot be read."""
     try:
         # Before anything is decoded: few bytes can stand for very many rows.
         if (rows := count_rows(records, name)) > 2 * expected + _MORE_ROWS:
             return f"{records.files.path(name)}: its footer says {rows} rows, its commit's entries {expected}"
-        is_wanted = days.is_open or any(day in days for day in days_of_file(records, name))
-        return rows_of_file(records, name) if is_wanted else None
+        return rows_of_file(records, name)
     except AuditError as err:
         return str(err)
 
