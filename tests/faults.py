@@ -1,13 +1,14 @@
 """A lake that knows what landed, and faults at its writes.
 
-Everything that this program stores goes through `NewObject.publish` and `Folder.replace`, Delta checkpoints apart. A write
-is `lost` when it fails before it did anything, and `landed` when it did all and then reported a failure, as a store does
-whose answer does not come back. A power cut leaves what a lost write leaves: `publish` and `replace` come back only when
-the object and its name are on disk, so what is cut off is the writes that had not come back yet.
+Everything that this program stores goes through `NewObject.publish` and `Folder.replace`, Delta checkpoints apart. A
+write is `lost` when it fails before it did anything, and `landed` when it did all and then reported a failure, as a
+store does whose answer does not come back. A power cut leaves what a lost write leaves: `publish` and `replace` come
+back only when the object and its name are on disk, so what is cut off is the writes that had not come back.
 """
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ Fault = Literal["lost", "landed"]
 FAULTS: tuple[Fault, ...] = ("lost", "landed")
 _FIRST_MTIME_NS = 1_772_700_000 * 10**9
 _SECOND_NS = 10**9
+_CURED = re.compile("run the day again|nothing was run here")
 
 
 class WatchedLake(LakeForTests):
@@ -54,9 +56,21 @@ class WatchedLake(LakeForTests):
         return hasher.hexdigest()
 
 
+def unexpected(lake: LakeForTests) -> list[str]:
+    """What `verify` finds in a state that a fault may have left, but for what it says the next run cures."""
+    return [str(problem) for problem in lake.verify().problems if not _CURED.search(problem.message)]
+
+
+def is_between_row_and_checkpoint(lake: LakeForTests) -> bool:
+    """Whether an entry of the log is not under the checkpoint yet."""
+    published = lake.lake.log.get("checkpoint")
+    rows = len(list((lake.places.lake / "audit/seals/_delta_log").glob("*.json"))) - 1
+    return published is None or int(published.split(b"\n")[1]) < rows
+
+
 @contextmanager
 def fault_at(number: int, fault: Fault = "lost") -> Iterator[list[str]]:
-    """Write `number`, counted from 1, fails with a StorageError; 0 fails none. Gives the names written, as they come."""
+    """Write `number`, from 1, fails with a StorageError; 0 fails none. Gives the names written, as they come."""
     publish, replace, written = NewObject.publish, Folder.replace, list[str]()
 
     def fails(path: Path) -> bool:

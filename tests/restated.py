@@ -348,18 +348,21 @@ class _State:
         assert not self.sealed & set(texts), "sealed twice"
         self.sealed |= set(texts)
         tree = Reference([one.encode() for one in texts])
-        assert _fields(f"{seal}\n", "audit-seal/v1").items() >= {
-            "kind": "seal",
-            "lake": self.lake_id,
-            "day": day,
-            "segment": str(segment),
-            "previous": sha256(b"\0" + before[-1].encode()).hex() if before else "-",
-            "sources": str(len({one["source"] for one in sources})),
-            "records": str(sum(int(one["records"]) for one in sources)),
-            "size": str(len(texts)),
-            "root": tree.root(0, len(texts)).hex(),
-            "policy": POLICY_DIGEST,
-        }.items()
+        assert (
+            _fields(f"{seal}\n", "audit-seal/v1").items()
+            >= {
+                "kind": "seal",
+                "lake": self.lake_id,
+                "day": day,
+                "segment": str(segment),
+                "previous": sha256(b"\0" + before[-1].encode()).hex() if before else "-",
+                "sources": str(len({one["source"] for one in sources})),
+                "records": str(sum(int(one["records"]) for one in sources)),
+                "size": str(len(texts)),
+                "root": tree.root(0, len(texts)).hex(),
+                "policy": POLICY_DIGEST,
+            }.items()
+        )
         return f"{seal}\n"
 
     def _check_marks(self) -> None:
@@ -623,7 +626,7 @@ def _of_object(document: dict[str, Any]) -> list[Any]:
         for key, value in document.items()
         if isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
     }
-    return [document | dict.fromkeys(arrays, []), *(one for array in arrays.values() for one in array)]
+    return [document | {key: [] for key in arrays}, *(one for array in arrays.values() for one in array)]
 
 
 def _canonical(value: Any) -> bytes:

@@ -222,6 +222,11 @@ def test_a_bundle_has_one_form() -> None:
             check_bundle(other, TRUST)
 
 
+def test_a_bundle_of_another_version_is_named_as_such() -> None:
+    with pytest.raises(ProofError, match="expected the format audit-bundle/v1, got 'audit-bundle/v2'"):
+        check_bundle(ENCODED.replace(b"audit-bundle/v1", b"audit-bundle/v2"), TRUST)
+
+
 def test_a_checkpoint_that_is_held_adds_the_level_extends_held() -> None:
     for size in (1, 3):
         trust = replace(TRUST, held=LOG.checkpoint(size))
@@ -429,6 +434,9 @@ NEVER_OURS = {
     "a status that is none": made_log([lines("a.jsonl", 4, exceptions=((1, "good", ""),))]),
     "an exception beyond the end": made_log([lines("a.jsonl", 4, exceptions=((4, "quarantined", "depth"),))]),
     "a reason that is no word": made_log([lines("a.jsonl", 4, exceptions=((1, "quarantined", "a b"),))]),
+    "two statuses of a record": made_log(
+        [lines("a.jsonl", 4, exceptions=((1, "quarantined", "depth"), (1, "partial_tail", "")))]
+    ),
     "more sources than are there": made_log([FOUR], size=2),
 }
 

@@ -351,7 +351,7 @@ def test_rows_that_were_changed_give_no_bundle(sealed: LakeForTests, change: Cal
     name = next(str(row["path"]) for row in sealed.rows("sources") if row["source_id"] == first)
 
     with pytest.raises(AuditError) as refusal:
-        checked(sealed, [named(sealed, f"runs/{name}")])
+        prove_records(sealed.lake, [named(sealed, f"runs/{name}")])
 
     assert isinstance(refusal.value, ProofError | StorageError)
     assert "\n" not in str(refusal.value)
@@ -377,7 +377,7 @@ def test_an_entry_of_the_footer_that_is_not_the_sealed_one_gives_no_bundle(seale
     pq.write_table(table.replace_schema_metadata(forged), data_file(sealed))
 
     with pytest.raises(ProofError, match="as it was sealed"):
-        checked(sealed, [named(sealed, f"runs/{DAY}/a.jsonl")])
+        prove_records(sealed.lake, [named(sealed, f"runs/{DAY}/a.jsonl")])
 
 
 def test_a_path_of_the_footer_that_is_not_the_source_s_gives_no_bundle(sealed: LakeForTests) -> None:
@@ -387,7 +387,7 @@ def test_a_path_of_the_footer_that_is_not_the_source_s_gives_no_bundle(sealed: L
     pq.write_table(table.replace_schema_metadata(forged), data_file(sealed))
 
     with pytest.raises(ProofError, match="path"):
-        checked(sealed, [named(sealed, f"runs/{DAY}/a.jsonl")])
+        prove_records(sealed.lake, [named(sealed, f"runs/{DAY}/a.jsonl")])
 
 
 def test_drafts_and_checkpoints_that_were_changed_give_no_bundle(sealed: LakeForTests, tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""init, add-stream, keygen, and what every command has in common."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audit_pipeline.cli import main
+from audit_pipeline.policy import load_policy
+from tests.cli.conftest import HEAVY, Command
+
+
+def test_help_loads_no_heavy_library() -> None:
+    program = (
+        "import sys; from audit_pipeline.cli import main; main(['--help'], standalone_mode=False); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_and_option_has_help(name: str) -> None:
+    described = main.commands[name]
+
+    assert described.help
+    assert [option.name for option in described.params if option.param_type_name == "option" and not option.help] == []
+
+
+def test_exactly_these_commands_exist() -> None:
+    assert set(main.commands) == set("init add-stream keygen demo run ui verify prove check query status".split())
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["verify"], ["status"], ["query", "SELECT 1"], ["ui"], ["keygen"]])
+def test_without_a_policy_every_command_ends_with_2_and_the_cure(command: Command, arguments: list[str]) -> None:
+    done = command(*arguments)
+
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert "audit-pipeline init" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_wrong_policy_ends_with_2_and_its_line(command: Command, project: Path) -> None:
+    file = project / "assets/run_logs/defs.yaml"
+    file.write_text(file.read_text().replace("path:", "pth:"))
+
+    done = command("status", folder="project")
+
+    assert done.exit_code == 2
+    assert f"{file}:8:" in done.stderr
+
+
+def test_the_environment_names_the_policy_and_the_home(command: Command, project: Path, tmp_path: Path) -> None:
+    done = command("status", "--json", AUDIT_POLICY=str(project), AUDIT_HOME=str(tmp_path / "home"))
+
+    assert json.loads(done.stdout)["places"]["lake"] == str(tmp_path / "home/lake")
+
+
+def test_init_makes_a_project_with_a_key_and_says_what_losing_it_means(command: Command, tmp_path: Path) -> None:
+    done = command("init", "project", "--origin-prefix", "example.com/audit")
+
+    assert done.exit_code == 0
+    assert "lost" in done.stdout
+    vkey = (tmp_path / "project/audit-home/keys/vkey").read_text().strip()
+    assert vkey.startswith("example.com/audit/")
+    assert vkey in done.stdout
+    assert (tmp_path / "project/workspace.yaml").is_file()
+
+
+def test_a_key_is_never_made_twice(command: Command, project: Path) -> None:
+    before = (project / "audit-home/keys/key.pem").read_bytes()
+
+    again = command("init", "project")
+    keygen = command("keygen", folder="project")
+
+    assert (again.exit_code, keygen.exit_code) == (2, 2)
+    assert (project / "audit-home/keys/key.pem").read_bytes() == before
+
+
+def test_init_keeps_a_key_that_the_home_has(command: Command, project: Path) -> None:
+    home = project / "audit-home"
+    before = (home / "keys/key.pem").read_bytes()
+
+    done = command("init", "another", AUDIT_HOME=str(home))
+
+    assert done.exit_code == 0
+    assert "stays" in done.stdout
+    assert (home / "keys/key.pem").read_bytes() == before
+
+
+def test_keygen_makes_a_key_with_a_passphrase(command: Command, project: Path, tmp_path: Path) -> None:
+    home = str(tmp_path / "other-home")
+
+    done = command("keygen", folder="project", AUDIT_HOME=home, AUDIT_KEY_PASSPHRASE="secret")
+
+    assert done.exit_code == 0
+    assert b"ENCRYPTED" in (tmp_path / "other-home/keys/key.pem").read_bytes()
+    assert "secret" not in done.output
+
+
+def test_add_stream_declares_a_stream(command: Command, project: Path) -> None:
+    done = command("add-stream", "votes", "votes/{date}/*.csv", folder="project")
+    taken = command("add-stream", "votes", "elsewhere", folder="project")
+
+    assert (done.exit_code, taken.exit_code) == (0, 2)
+    assert [stream.name for stream in load_policy(project, {}).streams] == ["runs", "votes"]

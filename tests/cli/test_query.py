@@ -1,0 +1,109 @@
+"""query and status, and how values are printed."""
+
+import csv
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from audit_pipeline.cli.printing import as_json, as_text
+from tests.cli.conftest import Command
+
+
+def test_tables_are_there_by_name(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+    tables = "records sources seals runs annotations generations reward_scores training_metrics".split()
+    sql = " UNION ALL ".join(f"SELECT '{table}' AS name, count(*) AS rows FROM {table}" for table in tables)
+
+    done = command("query", "--json", sql, AUDIT_POLICY=str(demo_home[0]))
+
+    assert done.exit_code == 0, done.stderr
+    rows = {row["name"]: row["rows"] for row in map(json.loads, done.stdout.splitlines())}
+    assert list(rows) == tables
+    assert min(rows.values()) > 0
+
+
+def test_a_query_gives_lines_json_or_csv(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+    sql = "SELECT DATE '2026-03-05' AS day, 'a,\t\x1b[31m' AS text, '\\xFF'::BLOB AS bytes, NULL AS nothing"
+    home = str(demo_home[0])
+
+    lines, rows, table = (command("query", sql, *style, AUDIT_POLICY=home) for style in ([], ["--json"], ["--csv"]))
+
+    assert lines.stdout.splitlines() == ["day\ttext\tbytes\tnothing", "2026-03-05\ta,\\t\\x1b[31m\t\\xff\t-"]
+    assert json.loads(rows.stdout) == {
+        "day": "2026-03-05",
+        "text": "a,\t\x1b[31m",
+        "bytes": {"$base64": "/w=="},
+        "nothing": None,
+    }
+    assert list(csv.reader(io.StringIO(table.stdout)))[1] == ["2026-03-05", "a,\\t\\x1b[31m", "\\xff", ""]
+
+
+def test_a_wrong_query_ends_with_2_and_one_line(command: Command, project: Path) -> None:
+    done = command("query", "SELECT * FROM nowhere", folder="project")
+
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_nothing_is_installed_from_the_network(command: Command, project: Path) -> None:
+    """DuckDB would fetch an extension that a query needs; ours comes with the package."""
+    settings = "autoinstall_known_extensions", "autoload_known_extensions"
+    sql = "SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in settings)
+
+    done = command("query", "--json", sql, folder="project")
+    missing = command("query", "SELECT * FROM ST_Read('x')", folder="project")
+
+    assert json.loads(done.stdout) == dict.fromkeys(settings, False)
+    assert missing.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "as_value"),
+    [
+        (b"plain", "plain", "plain"),
+        (float("nan"), "nan", {"$nonfinite": "NaN"}),
+        ([1, {"a": b"\xff"}], '[1, {"a": {"$base64": "/w=="}}]', [1, {"a": {"$base64": "/w=="}}]),
+        ("two\nlines", "two\\nlines", "two\nlines"),
+        (True, "True", True),
+        (timedelta(seconds=1), "0:00:01", "0:00:01"),
+    ],
+)
+def test_values_are_printed_on_one_line(value: object, text: str, as_value: object) -> None:
+    assert as_text(value) == text
+    assert as_json(value) == as_value
+
+
+def test_status_counts_what_is_there(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+    home = demo_home[0]
+
+    state = json.loads(command("status", "--json", AUDIT_POLICY=str(home)).stdout)
+
+    assert list(state) == ["ingest", "seals", "privacy", "quality", "controls", "places"]
+    landed = [path for path in (home / "landing").rglob("*") if path.is_file()]
+    assert state["ingest"]["input_bytes"] == sum(path.stat().st_size for path in landed)
+    assert state["ingest"]["streams"]["runs"]["sources"] == len(landed)
+    assert state["ingest"]["streams"]["runs"]["quarantined"] > 0
+    kept = [path for name in ("lake", "evidence") for path in (home / name).rglob("*") if path.is_file()]
+    assert state["ingest"]["lake_bytes"] == sum(path.stat().st_size for path in kept)
+    assert (state["seals"]["log_size"], state["seals"]["days"], state["seals"]["unsealed_records"]) == (3, 3, 0)
+    assert (state["privacy"], state["quality"], state["controls"]) == (None, None, None)
+
+
+def test_status_of_an_empty_project_writes_nothing(command: Command, project: Path) -> None:
+    before = sorted(project.rglob("*"))
+
+    done = command("status", folder="project")
+
+    assert done.exit_code == 0
+    assert "records: 0" in done.stdout
+    assert sorted(project.rglob("*")) == before
+
+
+def test_a_query_without_a_statement_ends_with_2(command: Command, project: Path) -> None:
+    said = command("query", "", folder=str(project))
+
+    assert said.exit_code == 2
+    assert "no statement" in said.stderr

@@ -1,0 +1,117 @@
+"""verify: what it says, what it believes, how it ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from tests.cli.conftest import YESTERDAY, Command, land
+
+
+def test_verify_says_what_holds(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+    home = str(demo_home[0])
+
+    text, machine = command("verify", AUDIT_POLICY=home), command("verify", "--json", AUDIT_POLICY=home)
+
+    assert (text.exit_code, machine.exit_code) == (0, 0)
+    assert "self-consistent, extends-own-mark" in text.stdout
+    found = json.loads(machine.stdout)
+    assert (found["holds"], found["problems"], found["days"], found["unsealed_records"]) == (True, [], 3, 0)
+    assert "signed" not in found["levels"]
+
+
+def test_a_trusted_key_shows_more(command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path) -> None:
+    vkey = (demo_home[0] / "keys/vkey").read_text().strip()
+    trust = tmp_path / "trust"
+    trust.write_text(f"# ours\n\nlog {vkey}\n")
+
+    done = command("verify", "--json", "--trust", str(trust), AUDIT_POLICY=str(demo_home[0]))
+
+    assert done.exit_code == 0
+    assert "signed" in json.loads(done.stdout)["levels"]
+
+
+def test_a_key_that_did_not_sign_is_a_problem(
+    command: Command, demo_home: tuple[Path, Result, float], project: Path, tmp_path: Path
+) -> None:
+    trust = tmp_path / "trust"
+    trust.write_text(f"log {(project / 'audit-home/keys/vkey').read_text().strip()}\n")
+
+    done = command("verify", "--trust", str(trust), AUDIT_POLICY=str(demo_home[0]))
+
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize("text", ["", "# log nothing\n", "log\n", "witness abc\n", "log a b\n"])
+def test_a_trust_file_without_a_key_is_refused(
+    command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path, text: str
+) -> None:
+    """Taken as "no key given" it would mean the key beside the lake."""
+    (tmp_path / "trust").write_text(text)
+
+    assert command("verify", "--trust", "trust", AUDIT_POLICY=str(demo_home[0])).exit_code == 2
+
+
+def test_a_lake_where_nothing_was_run_does_not_hold(command: Command, project: Path) -> None:
+    assert command("verify", folder="project").exit_code == 1
+
+
+def test_days_in_the_wrong_order_are_wrong_use(command: Command, project: Path) -> None:
+    done = command("verify", "--from", "2026-03-05", "--to", "2026-03-04", folder="project")
+
+    assert done.exit_code == 2
+
+
+def test_a_damaged_key_in_the_trust_file_is_wrong_input_and_not_broken_evidence(
+    command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path
+) -> None:
+    (tmp_path / "trust").write_text("log foo+123+abc\n")
+
+    said = command("verify", "--trust", str(tmp_path / "trust"), folder=str(demo_home[0]))
+
+    assert said.exit_code == 2
+    assert "vkey of 'foo'" in said.stderr
+
+
+def test_what_was_believed_is_kept_with_the_checkpoint_of_now(command: Command, project: Path, tmp_path: Path) -> None:
+    land(project, "a.jsonl", b"{}\n")
+    command("run", "--date", str(YESTERDAY), folder="project")
+
+    first = command("verify", "--save-trust", "../trust", folder="project")
+    again = command("verify", "--trust", "../trust", "--save-trust", "../trust", folder="project")
+
+    assert (first.exit_code, again.exit_code) == (0, 0), first.stderr + again.stderr
+    assert "compare with the vkey you were told" in first.stdout
+    assert "signed, extends-held" in again.stdout
+    checkpoint = (project / "audit-home/log/checkpoint").read_bytes()
+    assert (tmp_path / "trust").read_bytes().endswith(checkpoint)
+
+
+def test_a_trust_file_of_somebody_is_never_overwritten(command: Command, project: Path, tmp_path: Path) -> None:
+    land(project, "a.jsonl", b"{}\n")
+    command("run", "--date", str(YESTERDAY), folder="project")
+    (tmp_path / "trust").write_text("mine")
+
+    done = command("verify", "--save-trust", "../trust", folder="project")
+
+    assert done.exit_code == 2
+    assert (tmp_path / "trust").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("level", "code"), [("self-consistent", 0), ("signed", 1), ("witnessed", 1)])
+def test_a_level_that_is_required_and_not_shown_ends_with_1(
+    command: Command, demo_home: tuple[Path, Result, float], level: str, code: int
+) -> None:
+    done = command("verify", "--require", level, "--json", AUDIT_POLICY=str(demo_home[0]))
+
+    assert (done.exit_code, json.loads(done.stdout)["holds"]) == (code, code == 0)
+
+
+def test_nothing_is_saved_of_a_lake_that_does_not_hold(command: Command, project: Path, tmp_path: Path) -> None:
+    land(project, "a.jsonl", b"{}\n")
+    command("run", "--date", str(YESTERDAY), folder="project")
+    (project / "audit-home/log/vkey").write_text("x")
+
+    assert command("verify", "--save-trust", "../trust", folder="project").exit_code == 1
+    assert not (tmp_path / "trust").exists()
