@@ -23,7 +23,7 @@ def build_definitions(root: Path) -> dg.Definitions:
     """
     load_policy(root, os.environ)  # before Dagster reads the same files, whose errors have no line for nested keys
     tree = dg.ComponentTree.from_module(defs_module=assets_module(root), project_root=root)
-    return dg.Definitions.merge(tree.build_defs(), build_daily_audit(dg.AssetSelection.all()))
+    return dg.Definitions.merge(tree.build_defs(), build_daily_audit(dg.AssetSelection.all(), root))
 
 
 def assets_module(root: Path) -> ModuleType:

@@ -56,9 +56,18 @@ class _Overtaken(Exception):
 
 
 def ingest_day(
-    lake: Lake, streams: Sequence[Stream], day: date, *, today: date, now: Clock, entropy: Entropy
+    lake: Lake,
+    streams: Sequence[Stream],
+    day: date,
+    *,
+    today: date,
+    now: Clock,
+    entropy: Entropy,
+    rehash: bool = False,
 ) -> dict[str, StreamCounts]:
     """Take in the landed files of `day`: each stream's new or changed bytes. Streams without dates are taken in today.
+
+    `rehash`: read the files that look unchanged too, and compare all their bytes with what was taken in.
 
     Raises:
         InputError: `day` is after `today`, or files cannot be read; what can be read is taken in first.
@@ -69,7 +78,7 @@ def ingest_day(
     found, unreadable = {}, []
     for stream in streams:
         if stream.is_dated or day == today:
-            worker = _Worker(lake, stream, day, now, entropy)
+            worker = _Worker(lake, stream, day, now, entropy, rehash=rehash)
             found[stream.name] = worker.run()
             unreadable += worker.unreadable
     if unreadable:
@@ -78,10 +87,10 @@ def ingest_day(
     return found
 
 
-def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: date) -> list[date]:
+def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: date, rehash: bool = False) -> list[date]:
     """Days with work: from the last sealed one to today, and earlier ones since `start` that have files not taken in.
 
-    Before the first seal, from the first day that has files.
+    Before the first seal, from the first day that has files. `rehash`: all days that have files have work.
     """
     sources = complete_sources(lake)
     waiting = set()
@@ -92,7 +101,7 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
             if (
                 landed.day is not None
                 and start <= landed.day <= today
-                and (state is None or not is_unchanged(landed, state))
+                and (rehash or state is None or not is_unchanged(landed, state))
             ):
                 waiting.add(landed.day)
     sealed = (
@@ -135,7 +144,8 @@ def _complaint(landed: Landed, state: SourceState | None) -> str | None:
 class _Worker:
     """Takes in one (stream, day). State: the next batch number, and what was counted."""
 
-    def __init__(self, lake: Lake, stream: Stream, day: date, now: Clock, entropy: Entropy) -> None:
+    def __init__(self, lake: Lake, stream: Stream, day: date, now: Clock, entropy: Entropy, *, rehash: bool) -> None:
+        self._rehash = rehash
         self._lake, self._stream, self._day, self._now, self._entropy = lake, stream, day, now, entropy
         self._batch_day = day.isoformat() if stream.is_dated else "-"
         self._app = f"ingest/{stream.name}/{self._batch_day}"
@@ -224,7 +234,7 @@ class _Worker:
         self._files = len(landed_files)
         for landed in landed_files:
             state = states.get(canonical.source_id(self._stream.name, landed.name))
-            if state is not None and is_unchanged(landed, state):
+            if state is not None and is_unchanged(landed, state) and not self._rehash:
                 continue
             try:
                 for taken in take(
@@ -235,6 +245,7 @@ class _Worker:
                     self._day,
                     state,
                     self._entropy,
+                    rehash=self._rehash,
                 ):
                     if batch and (size_bytes + taken.size_bytes > SNAPSHOT_BYTES or len(batch) >= _BATCH_SOURCES):
                         yield batch

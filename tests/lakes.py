@@ -57,8 +57,16 @@ class LakeForTests:
         path.write_bytes(content)
         return path
 
-    def ingest(self, day: date = TODAY) -> dict[str, StreamCounts]:
-        return ingest_day(self.lake, self.streams, day, today=TODAY, now=lambda: self.now, entropy=self.entropy)
+    def ingest(self, day: date = TODAY, *, rehash: bool = False) -> dict[str, StreamCounts]:
+        return ingest_day(
+            self.lake,
+            self.streams,
+            day,
+            today=TODAY,
+            now=lambda: self.now,
+            entropy=self.entropy,
+            rehash=rehash,
+        )
 
     def seal(self, day: date = TODAY) -> SealReport:
         return seal_day(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from audit_pipeline.components.daily_audit import JOB
+from audit_pipeline.components.daily_audit import JOB, REHASH_CONFIG
 from audit_pipeline.definitions import build_definitions
 
 INSTANCE_YAML = """\
@@ -40,14 +40,17 @@ def prepare_instance(folder: Path) -> None:
         settings.write_text(INSTANCE_YAML)
 
 
-def run_days(root: Path, instance_folder: Path, days: list[date]) -> Iterator[DayRun]:
+def run_days(root: Path, instance_folder: Path, days: list[date], *, rehash: bool = False) -> Iterator[DayRun]:
     """Run the daily job of the policy in `root` for each day, in order. A day that fails does not stop the next one."""
     prepare_instance(instance_folder)
     job = _load_job(root)
     with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
         for day in days:
             finished = job.execute_in_process(
-                partition_key=day.isoformat(), instance=instance, run_config=_QUIET, raise_on_error=False
+                partition_key=day.isoformat(),
+                instance=instance,
+                run_config={**_QUIET, **(REHASH_CONFIG if rehash else {})},
+                raise_on_error=False,
             )
             yield DayRun(day, finished.run_id, tuple(_failures(finished)))
 

@@ -25,8 +25,9 @@ _SHOWN = 10
 @click.command()
 @click.option("--date", "first", type=DAY, metavar="D", help="This day alone, or the first of several with --to.")
 @click.option("--to", "last", type=DAY, metavar="D", help="The last day.")
+@click.option("--rehash", is_flag=True, help="Read files that look unchanged too; without --date on all days.")
 @click.option("--dry-run", is_flag=True, help="Only list the files, with their formats and sizes.")
-def run(first: datetime | None, last: datetime | None, dry_run: bool) -> None:
+def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bool) -> None:
     """Take in, seal and verify days; without --date all that have something to do, up to today (UTC)."""
     from audit_pipeline.cli.jobs import run_days
     from audit_pipeline.ingest import days_to_run
@@ -40,9 +41,9 @@ def run(first: datetime | None, last: datetime | None, dry_run: bool) -> None:
         return
     lake = open_lake(policy.places)
     load_signer(policy.places.keys, passphrase())  # says at once that a key is missing or does not open
-    days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date())
+    days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date(), rehash=rehash)
     failed = 0
-    for done in _with_progress(run_days(policy.root, policy.places.dagster, days), len(days)):
+    for done in _with_progress(run_days(policy.root, policy.places.dagster, days, rehash=rehash), len(days)):
         failed += bool(done.failures)
         click.echo(f"{done.day}  {'FAILED' if done.failures else 'done'}  run {done.run_id}")
         for failure in done.failures:
@@ -161,8 +162,9 @@ def _list_landed(policy: "Policy", days: list[date]) -> None:
 
 def _format(path: Path, name: str, stream: "Stream") -> str:
     from audit_pipeline.lake.planning import detect_landed
+    from audit_pipeline.lake.taking import open_landed
 
-    with path.open("rb") as file:
+    with open_landed(path) as file:
         return detect_landed(file, name, stream.format)[0].format
 
 

@@ -1,16 +1,27 @@
-"""The job that runs one day's audit, and its schedule."""
+"""The job that runs one day's audit, and its schedules."""
 
+import os
 from datetime import UTC, timedelta
+from pathlib import Path
 
 import dagster as dg
 
+from audit_pipeline.components.run_logs import INGEST_OP, landed_days
+from audit_pipeline.policy import load_policy
+
 JOB = "daily_audit"
 SCHEDULE = "daily_audit_schedule"
+WEEKLY_SCHEDULE = "weekly_rehash_schedule"
+REHASH_CONFIG = {"ops": {INGEST_OP: {"config": {"rehash": True}}}}
+EVERY_SUNDAY = "0 3 * * 0"  # UTC
 EVERY_NIGHT = "30 0 * * *"  # UTC: half an hour for files that were being written at midnight
 
 
-def build_daily_audit(selection: dg.AssetSelection) -> dg.Definitions:
-    """The job `daily_audit` over the selected assets and their checks, and a schedule that runs it for the day before.
+def build_daily_audit(selection: dg.AssetSelection, root: Path) -> dg.Definitions:
+    """The job `daily_audit` over the selected assets and their checks, and its two schedules.
+
+    Each night it runs for the day before; each week for every day that the landing zone of the policy `root` still has,
+    reading all files, to find those that were changed and look as they did.
 
     It runs in one process: a day's steps share libraries that take seconds to load, and the seal is serial anyway.
     """
@@ -27,4 +38,14 @@ def build_daily_audit(selection: dg.AssetSelection) -> dg.Definitions:
         day = (context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)).date().isoformat()
         return dg.RunRequest(run_key=day, partition_key=day)
 
-    return dg.Definitions(jobs=[job], schedules=[schedule])
+    @dg.schedule(name=WEEKLY_SCHEDULE, cron_schedule=EVERY_SUNDAY, execution_timezone="UTC", job=job)
+    def weekly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        week = context.scheduled_execution_time.astimezone(UTC).date()
+        policy = load_policy(root, os.environ)
+        return [
+            dg.RunRequest(run_key=f"rehash {week} {day}", partition_key=day.isoformat(), run_config=REHASH_CONFIG)
+            for day in landed_days(policy, week)
+            if policy.start <= day <= week
+        ]
+
+    return dg.Definitions(jobs=[job], schedules=[schedule, weekly])

@@ -19,6 +19,7 @@ from audit_pipeline.lake.opened import Lake
 from audit_pipeline.policy import Policy
 from audit_pipeline.policy.models import RunLogsAttributes, StreamAttributes, parse_start
 
+INGEST_OP = "ingest_day"
 EVIDENCE_TABLES = {
     "records": "Every record of every source, as its bytes were, with its salt. One row per record.",
     "sources": "What was taken in of each source. One row per snapshot.",
@@ -30,6 +31,12 @@ EVENT_TABLES = {
     "reward_scores": "Scores of generations. One row per score.",
     "training_metrics": "Numbers the trainers logged. One row per metric and step.",
 }
+
+
+class IngestConfig(dg.Config):
+    """What one run may be told, in the Launchpad or by a schedule."""
+
+    rehash: bool = Field(default=False, description="Read files that look unchanged too, and compare their bytes.")
 
 
 class RunLogsParams(BaseModel):
@@ -82,12 +89,20 @@ class RunLogs(dg.Component, dg.Model, dg.Resolvable):
         return [self.get_asset_spec(spec) for spec in made]
 
     def _evidence(self, root: Path, streams: Sequence[Stream]) -> dg.AssetsDefinition:
-        @dg.multi_asset(specs=self._specs(EVIDENCE_TABLES, specs.EVIDENCE), name="ingest_day")
-        def ingest(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        @dg.multi_asset(specs=self._specs(EVIDENCE_TABLES, specs.EVIDENCE), name=INGEST_OP)
+        def ingest(context: dg.AssetExecutionContext, config: IngestConfig) -> Iterator[dg.MaterializeResult[None]]:
             policy, lake = open_policy(root)
             require_streams(policy, streams)
             (day,) = partition_days(context)
-            counts = ingest_day(lake, streams, day, today=utc_now().date(), now=utc_now, entropy=system_entropy)
+            counts = ingest_day(
+                lake,
+                streams,
+                day,
+                today=utc_now().date(),
+                now=utc_now,
+                entropy=system_entropy,
+                rehash=config.rehash,
+            )
             for name, found in counts.items():
                 context.log.info(f"{day} {name}: {found.records} records, {found.quarantined} quarantined")
             yield dg.MaterializeResult(asset_key="records", metadata=_records_metadata(lake, day, counts))
@@ -112,7 +127,7 @@ def _nothing_lost(root: Path) -> dg.AssetChecksDefinition:
     def nothing_lost(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         policy, lake = open_policy(root)
         today = utc_now().date()
-        days = partition_days(context) or _landed_days(policy, today)
+        days = partition_days(context) or landed_days(policy, today)
         lost = [line for day in days for line in check_nothing_lost(lake, policy.streams, day, today=today)]
         return dg.AssetCheckResult(
             passed=not lost,
@@ -123,7 +138,7 @@ def _nothing_lost(root: Path) -> dg.AssetChecksDefinition:
     return nothing_lost
 
 
-def _landed_days(policy: Policy, today: date) -> list[date]:
+def landed_days(policy: Policy, today: date) -> list[date]:
     """Every day that has landed files: what a check run without a partition looks at."""
     landed = (file.day for stream in policy.streams for file in list_landing(policy.places.landing, stream))
     return sorted({day or today for day in landed})

@@ -13,7 +13,7 @@ from audit_pipeline.formats.json_text import dump_plain, nests_too_deep, read_va
 from audit_pipeline.records import canonical
 
 MAX_ELEMENT = 64 << 20  # characters of one array element
-MAX_OBJECT = 256 << 20  # bytes of a document that is not an array, because it is held whole
+MAX_OBJECT = 64 << 20  # bytes of a document that is not an array, because it is held whole
 _WINDOW_BYTES = 1 << 20
 _LONGEST_WORD = 16  # a cut-off `-Infinity` or `\\uXXXX` is reported at its start, this close to the end at most
 _AFTER_NUMBER = frozenset(" \t\n\r,]")

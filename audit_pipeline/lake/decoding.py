@@ -22,7 +22,7 @@ DECODE_ERRORS = (
 )
 
 
-listener: Callable[[object], None] = lambda what: None
+listener: Callable[[object], None] | None = None
 """Hears what is about to be decoded. A process that decoders may end says so in time; see verify/apart.py."""
 
 
@@ -33,7 +33,8 @@ def decoding(what: object, cure: str = "restore it from a backup") -> Iterator[N
     Raises:
         StorageError: in place of any decoder's error.
     """
-    listener(what)
+    if listener is not None:
+        listener(what)
     try:
         yield
     except DECODE_ERRORS as err:

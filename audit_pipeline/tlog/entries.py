@@ -90,7 +90,7 @@ class SourceEntry:
     compression: str
     growth: str
     supersedes: tuple[int, int] | None
-    """(snapshot, position) of the partial tail that this snapshot takes again."""
+    """(snapshot, position) of the record that the first one of this snapshot takes again."""
     content: str
     exceptions: str
     root: str

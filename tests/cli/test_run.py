@@ -1,6 +1,7 @@
 """run and ui."""
 
 import json
+import os
 import shutil
 import socket
 from datetime import timedelta
@@ -208,3 +209,22 @@ def test_a_missing_key_file_ends_with_2_before_anything_runs(command: Command, p
     assert (said.exit_code, again.exit_code) == (2, 2)
     assert "restore it from your backup" in said.stderr
     assert "restore what is missing" in again.stderr
+
+
+def test_a_rehash_finds_a_file_that_was_changed_and_looks_as_it_did(command: Command, project: Path) -> None:
+    path = land(project, "a.jsonl", b'{"a":1}\n')
+    command("run", "--date", str(YESTERDAY), folder="project")
+    times = path.stat()
+    path.write_bytes(b'{"a":2}\n')
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    question = "SELECT generation, decode(record) AS record FROM records ORDER BY ALL"
+
+    command("run", folder="project")
+    before = command("query", question, "--json", folder="project").stdout
+    done = command("run", "--rehash", folder="project")
+    after = command("query", question, "--json", folder="project").stdout
+
+    assert done.exit_code == 0
+    assert [json.loads(line)["generation"] for line in before.splitlines()] == [0]
+    assert [json.loads(line)["record"] for line in after.splitlines()] == ['{"a":1}', '{"a":2}']
+    assert command("verify", folder="project").exit_code == 0

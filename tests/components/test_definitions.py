@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from audit_pipeline.components.daily_audit import REHASH_CONFIG
 from audit_pipeline.components.run_logs import EVENT_TABLES
 from audit_pipeline.definitions import assets_module, build_definitions, defs
 from audit_pipeline.errors import PolicyError
@@ -30,7 +31,10 @@ def test_exactly_these_assets_checks_jobs_and_schedules_are_loaded(where: str, p
     assert key_names(graph.get_all_asset_keys()) == EVIDENCE | EVENTS
     assert key_names(graph.asset_check_keys) == {"records:nothing_lost", "daily_merkle_root:evidence_holds"}
     assert [name for name in repository.job_names if not name.startswith("__")] == ["daily_audit"]
-    assert [schedule.name for schedule in repository.schedule_defs] == ["daily_audit_schedule"]
+    assert [schedule.name for schedule in repository.schedule_defs] == [
+        "daily_audit_schedule",
+        "weekly_rehash_schedule",
+    ]
     assert list(repository.sensor_defs) == []
 
 
@@ -79,6 +83,24 @@ def test_the_nightly_run_is_for_the_day_before(definitions: dg.Definitions) -> N
     assert schedule.cron_schedule == "30 0 * * *"
     assert schedule.execution_timezone == "UTC"
     assert [request.partition_key for request in requests] == ["2026-03-04"]
+
+
+def test_the_weekly_run_reads_every_day_that_still_has_files(project: Path) -> None:
+    """Days before the policy's start and days to come are not its own."""
+    for day in ("2025-12-31", "2026-02-01", "2026-02-07", "2026-03-09"):
+        path = load_policy(project, {}).places.landing / "runs" / day / "a.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text("{}\n")
+    repository = build_definitions(project).get_repository_def()
+    schedule = repository.get_schedule_def("weekly_rehash_schedule")
+    at = datetime(2026, 3, 8, 3, 0, tzinfo=UTC)
+    tick = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+
+    requests = schedule.evaluate_tick(tick).run_requests
+
+    assert schedule.cron_schedule == "0 3 * * 0"
+    assert [request.partition_key for request in requests] == ["2026-02-01", "2026-02-07"]
+    assert {str(request.run_config) for request in requests} == {str(REHASH_CONFIG)}
 
 
 def test_the_job_runs_everything_in_one_process(definitions: dg.Definitions) -> None:
