@@ -37,6 +37,7 @@ class ExitCodes(click.Group):
 
 
 @click.group(cls=ExitCodes)
+@click.version_option(package_name="rlhf-audit-pipeline")
 def main() -> None:
     """Turns RLHF run logs into tables with evidence that anyone can check later."""
 

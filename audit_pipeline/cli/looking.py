@@ -97,20 +97,10 @@ def print_verification(found: "Verification") -> None:
 @click.option("--csv", "style", flag_value="csv", help="CSV with a header.")
 def query(sql: str, style: str | None) -> None:
     """Run SQL (DuckDB) over all tables of the lake, by name."""
-    import duckdb
-
-    from audit_pipeline.errors import InputError
-    from audit_pipeline.lake.query import connect
+    from audit_pipeline.lake.query import connect, read_rows
 
     with connect(policy_here().places.lake) as database:
-        try:
-            found = database.execute(sql)
-            if found is None:
-                raise InputError("query: no statement; give one in quotes")
-            rows = found.fetchall()
-        except duckdb.Error as err:
-            raise InputError(f"query: {' '.join(str(err).split())}") from err
-        columns = [column[0] for column in found.description or ()]
+        columns, rows = read_rows(database, sql)
     if style == "json":
         for row in rows:
             print_json(dict(zip(columns, row, strict=True)))

@@ -1,16 +1,18 @@
 """DuckDB over the lake: one view for each Delta table, under the table's own name. Nothing is downloaded."""
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import duckdb_extension_delta
 
-from audit_pipeline.errors import StorageError
+from audit_pipeline.errors import InputError, StorageError
 
 _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+_READING = ("SELECT", "EXPLAIN", "CREATE")  # DuckDB makes a type, in memory, for PIVOT
 AREAS = ("restricted", "audit", "released")
 
 
@@ -35,7 +37,33 @@ def connect(lake_root: Path) -> duckdb.DuckDBPyConnection:
             database.execute(f'CREATE VIEW "{table.name}" AS FROM delta_scan({_quoted(table)})')
         except duckdb.Error as err:
             raise StorageError(f"{table}: no readable Delta table: {' '.join(str(err).split())[:300]}") from err
+    # From here on a statement reaches the lake's files and no others, and cannot undo that.
+    database.execute(f"SET allowed_directories = [{_quoted(lake_root)}]")
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
     return database
+
+
+def read_rows(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """(column names, rows) of the last statement of `sql`.
+
+    Raises:
+        InputError: a statement is wrong, would write a file, or there is none.
+    """
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as err:
+        raise InputError(f"query: {' '.join(str(err).split())}") from err
+    if not statements:
+        raise InputError("query: no statement; give one in quotes")
+    for statement in statements:
+        if statement.type.name not in _READING:
+            raise InputError(f"query: {statement.type.name} is not reading; redirect the output of a SELECT instead")
+    try:
+        found = database.execute(sql)
+        return [column[0] for column in found.description or ()], found.fetchall()
+    except duckdb.Error as err:
+        raise InputError(f"query: {' '.join(str(err).split())}") from err
 
 
 def list_tables(lake_root: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,7 @@ def test_add_stream_declares_a_stream(command: Command, project: Path) -> None:
 
     assert (done.exit_code, taken.exit_code) == (0, 2)
     assert [stream.name for stream in load_policy(project, {}).streams] == ["runs", "votes"]
+
+
+def test_the_version_is_the_packages(command: Command) -> None:
+    assert version("rlhf-audit-pipeline") in command("--version").stdout

@@ -10,7 +10,8 @@ import pytest
 from click.testing import Result
 
 from audit_pipeline.cli.printing import as_json, as_text
-from tests.cli.conftest import Command
+from audit_pipeline.policy import load_policy
+from tests.cli.conftest import Command, evidence_files
 
 
 def test_tables_are_there_by_name(command: Command, demo_home: tuple[Path, Result, float]) -> None:
@@ -107,3 +108,28 @@ def test_a_query_without_a_statement_ends_with_2(command: Command, project: Path
 
     assert said.exit_code == 2
     assert "no statement" in said.stderr
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO '{lake}/x.csv'",
+        "COPY (SELECT 1) TO '{elsewhere}/x.csv'",
+        "SELECT 1; ATTACH '{lake}/x.db'",
+        "SELECT * FROM read_text('{elsewhere}/secret')",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+    ],
+)
+def test_a_query_reads_the_lake_and_nothing_else(
+    command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path, sql: str
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    lake = load_policy(demo_home[0], {}).places.lake
+    before = evidence_files(demo_home[0])
+
+    done = command("query", sql.format(lake=lake, elsewhere=tmp_path), AUDIT_POLICY=str(demo_home[0]))
+
+    assert done.exit_code == 2
+    assert "secret" not in done.stdout
+    assert evidence_files(demo_home[0]) == before
