@@ -12,7 +12,7 @@ from audit_pipeline.check import check_bundle, check_day
 from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.declared import RECORDS, SEALS, Table
 from audit_pipeline.lake.hashing import hash_nodes
-from audit_pipeline.lake.logbook import draft_name, read_log
+from audit_pipeline.lake.logbook import draft_entries, read_log
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.picking import PickedRows, pick_rows
 from audit_pipeline.lake.rows import SnapshotName
@@ -148,7 +148,7 @@ def _places(lake: Lake, log: _SignedLog, days: Mapping[SnapshotName, date]) -> d
     wanted_days = set(days.values())
     for index, seal in enumerate(log.seals):
         if seal.day in wanted_days:
-            for number, entry in enumerate(_draft_entries(lake, seal)):
+            for number, entry in enumerate(draft_entries(lake, seal)):
                 if (name := (entry.source, entry.generation, entry.snapshot)) in days:
                     places[name] = _Place(index, number, entry)
     if unsealed := days.keys() - places.keys():
@@ -159,18 +159,7 @@ def _places(lake: Lake, log: _SignedLog, days: Mapping[SnapshotName, date]) -> d
 
 
 def _day_leaves(lake: Lake, seal: tlog.SealEntry) -> bytes:
-    return tlog.hash_leaves(map(tlog.format_source, _draft_entries(lake, seal)))
-
-
-def _draft_entries(lake: Lake, seal: tlog.SealEntry) -> tuple[tlog.SourceEntry, ...]:
-    name = draft_name(seal.day, seal.segment)
-    draft = lake.evidence.get(name)
-    if draft is None:
-        raise StorageError(f"{lake.evidence.path(name)}: missing; restore it from a backup")
-    drafted, entries = tlog.parse_draft(draft, hash_nodes)
-    if drafted != seal:
-        raise ProofError(f"{lake.evidence.path(name)}: is the draft of another seal; restore it from a backup")
-    return entries
+    return tlog.hash_leaves(map(tlog.format_source, draft_entries(lake, seal)))
 
 
 def _check_inside(entry: tlog.SourceEntry, positions: Set[int]) -> None:

@@ -53,19 +53,23 @@ def read_seal_file(seals: OpenTable, index: int) -> tlog.SealEntry:
     return tlog.parse_seal(rows[0][1].encode())
 
 
+def draft_entries(lake: Lake, seal: tlog.SealEntry) -> tuple[tlog.SourceEntry, ...]:
+    """The source entries under a seal, in the order of its day tree.
+
+    Raises:
+        StorageError: the draft is gone.
+        ProofError: it is damaged, or the draft of another seal.
+    """
+    name = draft_name(seal.day, seal.segment)
+    draft = lake.evidence.get(name)
+    if draft is None:
+        raise StorageError(f"{lake.evidence.path(name)}: missing; restore it from a backup")
+    drafted, entries = tlog.parse_draft(draft, hash_nodes)
+    if drafted != seal:
+        raise ProofError(f"{lake.evidence.path(name)}: is the draft of another seal; restore it from a backup")
+    return entries
+
+
 def sealed_entries(lake: Lake, seals: Iterable[tlog.SealEntry]) -> set[str]:
-    """The texts of all source entries under these seals, from their drafts."""
-    covered: set[str] = set()
-    for seal in seals:
-        draft = lake.evidence.get(draft_name(seal.day, seal.segment))
-        if draft is None:
-            raise StorageError(
-                f"{lake.evidence.path(draft_name(seal.day, seal.segment))}: missing; restore it from a backup"
-            )
-        drafted, entries = tlog.parse_draft(draft, hash_nodes)
-        if drafted != seal:
-            raise ProofError(
-                f"seal {seal.day}/{seal.segment}: its draft says otherwise; restore the draft from a backup"
-            )
-        covered.update(tlog.format_source(entry).decode() for entry in entries)
-    return covered
+    """The texts of all source entries under these seals."""
+    return {tlog.format_source(entry).decode() for seal in seals for entry in draft_entries(lake, seal)}

@@ -6,7 +6,7 @@ from datetime import date
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.hashing import hash_nodes
-from audit_pipeline.lake.logbook import draft_name, read_log
+from audit_pipeline.lake.logbook import draft_entries, read_log
 from audit_pipeline.lake.marks import check_chain, newest_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
@@ -98,7 +98,7 @@ def check_seals(
             findings.add("seals", f"segment {seal.segment}: does not follow on segment {follows_on[0] - 1}", seal.day)
         if seal.kind != "seal":
             findings.add("seals", f"segment {seal.segment}: is of the reserved kind {seal.kind!r}", seal.day)
-        for entry in findings.guard("seals", lambda seal=seal: _draft_entries(lake, seal)) or ():  # type: ignore[misc]
+        for entry in findings.guard("seals", lambda seal=seal: draft_entries(lake, seal)) or ():  # type: ignore[misc]
             name = (entry.source, entry.generation, entry.snapshot)
             if name in sealed:
                 findings.add_of("seals", entry, "sealed twice")
@@ -107,17 +107,6 @@ def check_seals(
                 findings.add_of("records", entry, message)
             sealed.add(name)
     return sealed
-
-
-def _draft_entries(lake: Lake, seal: tlog.SealEntry) -> tuple[tlog.SourceEntry, ...]:
-    name = draft_name(seal.day, seal.segment)
-    draft = lake.evidence.get(name)
-    if draft is None:
-        raise StorageError(f"{lake.evidence.path(name)}: missing; restore it from a backup")
-    drafted, entries = tlog.parse_draft(draft, hash_nodes)
-    if drafted != seal:
-        raise StorageError(f"{lake.evidence.path(name)}: is the draft of another seal; restore it from a backup")
-    return entries
 
 
 def _check_mark(lake: Lake, leaves: bytes, published_size: int, findings: Findings) -> None:
