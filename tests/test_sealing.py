@@ -9,6 +9,7 @@ import pytest
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.declared import SEALS
+from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.logbook import read_log
 from tests.lakes import TODAY, LakeForTests
 
@@ -107,6 +108,26 @@ def test_three_sealers_at_once_leave_one_log(lake: LakeForTests, days: list[date
     verification = lake.verify()
     assert verification.problems == ()
     assert verification.log_size == len(sealed)
+
+
+def test_a_slow_sealer_does_not_leave_an_older_checkpoint(
+    lake: LakeForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops before it publishes; another seals and publishes more; then its own, older checkpoint lands on top."""
+    replace, waiting = Folder.replace, ["another sealer"]
+
+    def slow(folder: Folder, name: str, content: bytes) -> None:
+        if waiting:
+            waiting.pop()
+            lake.seal()
+        replace(folder, name, content)
+
+    monkeypatch.setattr(Folder, "replace", slow)
+
+    lake.seal(TODAY - timedelta(days=1))
+
+    assert (lake.places.log / "checkpoint").read_bytes().splitlines()[1] == b"2"
+    assert lake.verify().problems == ()
 
 
 @pytest.mark.parametrize("step", ["draft", "row", "commit", "tiles", "mark"])
