@@ -6,11 +6,12 @@ stated limit of docs/threat-model.md. docs/forgeries.md is the table of all kind
 """
 
 import gzip
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import AuditError
 from audit_pipeline.lake import batches
 from audit_pipeline.lake.commits import Commit, commit_file, format_commit, parse_commit
-from audit_pipeline.lake.declared import RECORDS, TABLES
+from audit_pipeline.lake.declared import TABLES
 from audit_pipeline.lake.hashing import hash_leaves
 from audit_pipeline.lake.keys import load_signer
 from audit_pipeline.lake.opened import open_lake
@@ -90,7 +90,7 @@ def make_material(folder: Path) -> Material:
     before = (lake.places.log / "checkpoint").read_bytes()
     run_lake(lake, LANDED[2:])
     other = LakeForTests(folder / "other", seed=2)
-    run_lake(other)
+    run_lake(other, tuple((day, {name: content + content for name, content in files.items()}) for day, files in LANDED))
     held = (lake.places.log / "checkpoint").read_bytes()
     return Material(lake.root, folder / "backup", other.root, held, before, tlog.parse_vkey(lake.lake.vkey))
 
@@ -195,24 +195,24 @@ class Forger:
 
     def list_again(self, signer: tlog.Signer | None = None, *, with_marks: bool = False) -> None:
         """Sign every inventory again over the files as they are now, and mark them if these can be written too."""
-        lake, signer, previous = self.lake.lake, signer or self.signer(), None
+        signer, previous = signer or self.signer(), None
         names = sorted(self.lake.places.evidence.glob("_inventory/*"), key=lambda path: int(path.name))
         digests: dict[str, str] = {}
         for path in names:
             before = path.read_bytes()
             inventory = tlog.open_inventory(before, [self.material.verifier])
-            files = tuple(
-                tlog.StoredFile(file.path, len(content), canonical.hashlib.sha256(content).hexdigest())
-                for file in inventory.files
-                if (content := self.stored(file.path).read_bytes()) is not None
-            )
+            files = tuple(self.stored_file(file.path) for file in inventory.files)
             after = tlog.sign_inventory(replace(inventory, previous=previous, files=files), signer)
             path.write_bytes(after)
-            previous = canonical.hashlib.sha256(after).hexdigest()
-            digests[canonical.hashlib.sha256(before).hexdigest()] = previous
+            previous = hashlib.sha256(after).hexdigest()
+            digests[hashlib.sha256(before).hexdigest()] = previous
         if with_marks:
             self.mark_again(digests)
-        assert lake.lake_id
+
+    def stored_file(self, path: str) -> tlog.StoredFile:
+        """A file as an inventory of now would list it."""
+        content = self.stored(path).read_bytes()
+        return tlog.StoredFile(path, len(content), hashlib.sha256(content).hexdigest())
 
     def mark_again(self, digests: Mapping[str, str]) -> None:
         previous = None
@@ -220,7 +220,7 @@ class Forger:
             mark = tlog.parse_mark(path.read_bytes())
             inventory = None if mark.inventory is None else digests.get(mark.inventory, mark.inventory)
             path.write_bytes(tlog.format_mark(replace(mark, previous=previous, inventory=inventory)))
-            previous = canonical.hashlib.sha256(path.read_bytes()).hexdigest()
+            previous = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def rebuild(
         self, change: Callable[[int, dict[str, bytes]], dict[str, bytes] | None], *, first: int = 0, with_marks: bool
@@ -247,9 +247,12 @@ def _fitted(text: str, rows: list[dict[str, Any]]) -> str:
     mine = [row for row in rows if (row["source_id"], row["generation"], row["snapshot"]) == name]
     mine.sort(key=lambda row: row["position"])
     leaves = hash_leaves(
-        b"".join([row["salt"].ljust(16, b"\0")[:16] for row in mine]), pa.array([row["record"] for row in mine], pa.binary())
+        b"".join([row["salt"].ljust(16, b"\0")[:16] for row in mine]),
+        pa.array([row["record"] for row in mine], pa.binary()),
     )
-    odd = [(row["position"], row["status"], row["reason"]) for row in mine if (row["status"], row["reason"]) != ("ok", "")]
+    odd = [
+        (row["position"], row["status"], row["reason"]) for row in mine if (row["status"], row["reason"]) != ("ok", "")
+    ]
     fitted = replace(
         entry, records=len(mine), root=tlog.tree_root(leaves).hex(), exceptions=canonical.exceptions_digest(odd)
     )
@@ -285,6 +288,11 @@ def forgery(
         return forge
 
     return add
+
+
+def each(places: str) -> list[str]:
+    """Names of places from one text."""
+    return places.split("; ")
 
 
 def verify_at(level: str, lake: LakeForTests, verifier: tlog.Verifier, held: bytes) -> Verification:

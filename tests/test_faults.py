@@ -4,10 +4,13 @@ import csv
 import gzip
 import io
 import json
+import multiprocessing
+import re
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,9 +19,11 @@ import zstandard
 from cryptography.exceptions import InvalidSignature
 
 from audit_pipeline import ingest
-from audit_pipeline.errors import StorageError
-from tests.faults import FAULTS, Fault, WatchedLake, fault_at
-from tests.lakes import TODAY
+from audit_pipeline.derive import derive_events
+from audit_pipeline.errors import AuditError, StorageError
+from audit_pipeline.lake import tables
+from tests.faults import FAULTS, Fault, WatchedLake, fault_at, unexpected
+from tests.lakes import TODAY, rewrite
 from tests.restated import check_state, check_whole
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -196,7 +201,7 @@ def test_a_run_of_several_batches_that_fails_at_any_write_is_finished_by_the_nex
 ) -> None:
     """As above, but for how many commits of `records` one commit of `sources` covers, and what lists and names that.
 
-    A run that goes on after a failed one completes `sources` before it takes in more; one that goes through, at its end.
+    A run after a failed one completes `sources` before it takes in more; one that goes through does so at its end.
     """
     monkeypatch.setattr(ingest, "_BATCH_SOURCES", 3)
     case = Case(tmp_path, "empty", lambda name: name.startswith(DEPENDS_ON_GROUPING))
@@ -208,10 +213,9 @@ def test_a_run_of_several_batches_that_fails_at_any_write_is_finished_by_the_nex
         shutil.rmtree(lake.root)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_verify_finds_nothing_after_a_fault_that_the_next_run_does_not_cure(tmp_path: Path, scenario: str) -> None:
+def test_verify_finds_nothing_after_a_fault_that_the_next_run_does_not_cure(tmp_path: Path) -> None:
     """A run that ended early is no tampering, and where it looks like it, verify says what to do."""
-    case, found = Case(tmp_path, scenario), {}
+    case, found = Case(tmp_path, "changed"), {}
 
     for number in range(1, case.writes + 1):
         lake = case.copy()
@@ -222,22 +226,25 @@ def test_verify_finds_nothing_after_a_fault_that_the_next_run_does_not_cure(tmp_
     assert found == {}
 
 
-def many_batches(lake: WatchedLake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def before_a_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> WatchedLake:
     """The next commit of `records` is number 100, which leads to a Delta checkpoint."""
-    monkeypatch.setattr(ingest, "_BATCH_SOURCES", 1)
+    lake = WatchedLake(tmp_path_factory.mktemp("made") / "lake")
     for number in range(99):
         lake.land(f"{number}.jsonl", b'{"n":%d}\n' % number)
-    lake.run()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ingest, "_BATCH_SOURCES", 1)
+        lake.run()
     lake.land("last.jsonl", b'{"n":99}\n')
+    return lake
 
 
 @pytest.mark.parametrize("left", [(), ("checkpoint",), ("checkpoint", "pointer")], ids=["none", "half", "all"])
 def test_a_fault_at_a_delta_checkpoint_costs_the_checkpoint_at_most(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: tuple[str, ...]
+    before_a_checkpoint: WatchedLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: tuple[str, ...]
 ) -> None:
     """delta-rs writes it in two steps. Engines do without one, so the next run does not make it good."""
-    lake = WatchedLake(tmp_path / "lake")
-    many_batches(lake, monkeypatch)
+    lake = before_a_checkpoint.copy(tmp_path / "lake")
     make = tables.OpenTable._checkpoint
 
     def fail(self: tables.OpenTable) -> None:
@@ -259,6 +266,49 @@ def test_a_fault_at_a_delta_checkpoint_costs_the_checkpoint_at_most(
     assert lake.verify().problems == ()
     log = lake.places.lake / "restricted/records/_delta_log"
     assert len(list(log.glob("*.checkpoint.parquet"))) == bool(left)
+
+
+def test_a_batch_that_another_worker_commits_meanwhile_is_not_taken_for_a_planted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers find a data file that a third left. One commits it while the other looks whether it is ours."""
+    lake = WatchedLake(tmp_path / "lake")
+    lake.land("a.jsonl", b'{"a":1}\n')
+    with fault_at(0) as written:
+        lake.copy(tmp_path / "undisturbed").ingest()
+    commit_of_batch = written.index("1.parquet") + 2
+    with fault_at(commit_of_batch), pytest.raises(StorageError, match=f"{1:020}.json"):
+        lake.ingest()
+
+    def read_after_the_other(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        lake.ingest()
+        return ingest.read_batch(*arguments)
+
+    monkeypatch.setattr(ingest, "read_batch", read_after_the_other)
+    lake.run()
+
+    check_whole(lake, lake.landed)
+
+
+@pytest.mark.parametrize("signed_by", ["seal", "run"])
+def test_a_lake_from_before_the_newest_mark_takes_nothing_in(tmp_path: Path, signed_by: str) -> None:
+    """Also where no inventory was made since: new batches beside the signed ones could never be brought together."""
+    lake = WatchedLake(tmp_path / "lake")
+    lake.run()
+    older = lake.copy(tmp_path / "older")
+    lake.land("a.jsonl", b'{"a":1}\n')
+    lake.ingest()
+    {"seal": lake.seal, "run": lake.run}[signed_by]()
+    shutil.rmtree(older.places.marks)
+    shutil.copytree(lake.places.marks, older.places.marks)
+    before = older.files()
+
+    for step in (older.ingest, older.seal):
+        with pytest.raises(StorageError, match="An older backup"):
+            step()
+
+    assert older.files() == before
 
 
 def _run_in_a_process(lake_of_turn: Any, start: Any, done: Any) -> None:
@@ -312,3 +362,117 @@ def test_two_workers_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_workers_at_once_lose_and_double_nothing_many_times(tmp_path: Path) -> None:
     check_two_workers(tmp_path, 100)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> WatchedLake:
+    """A lake with every kind of file, in the state that a run leaves."""
+    lake = WatchedLake(tmp_path_factory.mktemp("made") / "lake")
+    changed(lake)
+    lake.run(YESTERDAY)
+    check_whole(lake, lake.landed)
+    return lake
+
+
+def complains(lake: WatchedLake) -> bool:
+    try:
+        check_state(lake, lake.landed)
+    except COMPLAINTS:
+        return True
+    return False
+
+
+def test_a_changed_byte_of_any_kind_of_file_is_found_by_the_check_itself(whole: WatchedLake) -> None:
+    """One file of each kind is changed, cut, and taken away."""
+    kinds = {re.sub(r"[0-9a-f]{64}|[0-9]+", "#", name): name for name in whole.files()}
+    silent = []
+
+    for name in kinds.values():
+        path = whole.root / name
+        content = path.read_bytes()
+        flipped = bytearray(content)
+        flipped[len(content) // 2] ^= 1
+        for changed_content in (bytes(flipped), content[:-1], None):
+            path.unlink()
+            if changed_content is not None:
+                path.write_bytes(changed_content)
+            if not complains(whole):
+                silent.append((name, changed_content is None))
+            path.write_bytes(content)
+
+    newest_mark = max(int(path.name) for path in whole.places.marks.iterdir())
+    # As in a run that ended before it: nothing but the log's own readers could miss these.
+    may_be_missing = {(name, True) for name in ("log/checkpoint", "log/vkey", f"keys/marks/{newest_mark}")}
+    assert [found for found in silent if found not in may_be_missing] == []
+    assert len(kinds) > 20
+
+
+def test_a_file_that_nothing_names_is_found(whole: WatchedLake) -> None:
+    source = next(path for path in (whole.places.evidence / "runs").iterdir())
+    names = ["x", "restricted/runs/9.parquet", "restricted/records/runs/9.parquet", "audit/seals/9.parquet"]
+    paths = [whole.places.lake / name for name in names]
+    paths += [source / "7-0.zst", whole.places.evidence / "_seals" / str(TODAY) / "9", whole.places.log / "tile/0/001"]
+
+    for path in paths:
+        path.write_bytes(b"")
+        assert complains(whole), path
+        path.unlink()
+    assert not complains(whole)
+
+
+def forge(table: Path, change: Callable[[pa.Table], pa.Table], file: str = "*.parquet") -> None:
+    """Change rows as someone would who writes the commit to match."""
+    path = next(path for path in sorted(table.rglob(file)) if "_delta_log" not in path.parts)
+    rewrite(path, change)
+    for commit in sorted((table / "_delta_log").glob("*.json"))[1:]:
+        actions = [json.loads(line) for line in commit.read_text().splitlines()]
+        for add in (action["add"] for action in actions if "add" in action):
+            rows = pq.read_metadata(table / add["path"]).num_rows
+            add |= {"size": (table / add["path"]).stat().st_size, "stats": json.dumps({"numRecords": rows})}
+        commit.write_text("".join(json.dumps(action) + "\n" for action in actions))
+
+
+def with_value(column: str, value: object) -> Callable[[pa.Table], pa.Table]:
+    """The first row has another value."""
+
+    def change(rows: pa.Table) -> pa.Table:
+        found = rows.to_pylist()
+        found[0][column] = value
+        return pa.Table.from_pylist(found, schema=rows.schema)
+
+    return change
+
+
+FORGERIES: dict[str, tuple[str, Callable[[pa.Table], pa.Table]]] = {
+    "record changed": ("restricted/records", with_value("record", b'{"a":0}')),
+    "salt changed": ("restricted/records", with_value("salt", b"s" * 16)),
+    "status changed": ("restricted/records", with_value("status", "quarantined")),
+    "position changed": ("restricted/records", with_value("position", 1)),
+    "day changed": ("restricted/records", with_value("day", TODAY)),
+    "row gone": ("restricted/records", lambda rows: rows.slice(1)),
+    "row twice": ("restricted/records", lambda rows: pa.concat_tables([rows, rows.slice(0, 1)])),
+    "source row changed": ("restricted/sources", with_value("size_bytes", 1)),
+    "source row gone": ("restricted/sources", lambda rows: rows.slice(1)),
+    "event gone": ("restricted/generations", lambda rows: rows.slice(1)),
+    "event twice": ("restricted/generations", lambda rows: pa.concat_tables([rows, rows.slice(0, 1)])),
+    "event of no record": ("restricted/training_metrics", with_value("position", 99)),
+    "seal changed": ("audit/seals", with_value("records", 99)),
+    "seal of other rows": ("audit/seals", with_value("entry", "audit-seal/v1\nkind seal\n")),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_rows_that_do_not_follow_are_found_without_any_inventory(tmp_path: Path, name: str) -> None:
+    lake = WatchedLake(tmp_path / "lake")
+    empty(lake)
+    lake.ingest(YESTERDAY)
+    derive_events(lake.lake)
+    lake.seal(YESTERDAY)
+    check_state(lake, lake.landed)
+    table, change = FORGERIES[name]
+
+    forge(lake.places.lake / table, lambda rows: rows)
+    assert not complains(lake)
+    forge(lake.places.lake / table, change)
+
+    assert complains(lake)

@@ -339,6 +339,7 @@ CHANGES = {
     "rows in another order": lambda table: table.take([1, 0, *range(2, table.num_rows)]),
     "a row removed": lambda table: table.slice(1),
     "a row added": lambda table: pa.concat_tables([table.slice(0, 1), table]),
+    "a row added behind all others": lambda table: pa.concat_tables([table, table.slice(0, 1)]),
     "a column removed": lambda table: table.drop_columns(["salt"]),
     "salts of numbers": lambda table: table.set_column(6, "salt", pa.array(range(table.num_rows))),
 }

@@ -9,8 +9,8 @@ import pytest
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.declared import SEALS
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.logbook import read_log
+from audit_pipeline.lake.objects import Folder
 from tests.lakes import TODAY, LakeForTests
 
 

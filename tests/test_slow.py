@@ -1,71 +1,110 @@
-"""What takes minutes: killed workers, a 5 GB source."""
+"""What takes minutes: hundreds of killed runs, a 5 GB source."""
 
+import multiprocessing
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.faults import WatchedLake
 from tests.lakes import TODAY, LakeForTests
+from tests.restated import check_state, check_whole
+from tests.test_faults import as_csv, empty, rollouts, trainer_state
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = """
-import sys
-from pathlib import Path
-from tests.lakes import LakeForTests
-print("ready", flush=True)
-sys.stdin.readline()
-LakeForTests(Path(sys.argv[1])).run()
-"""
+YESTERDAY = TODAY - timedelta(days=1)
+KILLS = 300
+WORKERS = 2
 
 
-def start_worker(lake: LakeForTests) -> subprocess.Popen[str]:
-    """A process that has imported everything and waits for a line before it runs the day."""
-    command = [sys.executable, "-c", WORK, str(lake.root)]
-    worker = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert worker.stdout is not None
-    assert worker.stdout.readline() == "ready\n"
-    return worker
+def run_both_days(root: str) -> None:
+    lake = LakeForTests(Path(root))
+    lake.run(YESTERDAY)
+    lake.run()
 
 
-def let_go(worker: subprocess.Popen[str]) -> None:
-    assert worker.stdin is not None
-    worker.stdin.write("\n")
-    worker.stdin.flush()
+def first_files(lake: WatchedLake) -> None:
+    empty(lake)
+    lake.land("rollouts/2.jsonl", rollouts(400))
+    for number in range(20):
+        lake.land(f"small/{number}.jsonl", b'{"n":%d}\n' % number)
+
+
+def more_files(lake: WatchedLake) -> None:
+    """Files of both days grow, are rewritten, and come late."""
+    lake.land("rollouts/1.jsonl", rollouts(6), YESTERDAY)
+    lake.land("odd.jsonl", b'{"b":1}\n', YESTERDAY)
+    lake.land("trainer_state.json", trainer_state(4), YESTERDAY)
+    lake.land("late.csv", as_csv(300), YESTERDAY)
+    lake.land("rollouts/2.jsonl", rollouts(900))
+
+
+class Killer:
+    """Starts runs in processes of their own, which have everything imported, and kills them."""
+
+    def __init__(self) -> None:
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload(["tests.test_slow"])
+        self.kills = 0
+
+    def run(self, lake: WatchedLake, end_after_s: float | None) -> float:
+        """Seconds that a run took, or took until it was killed; a run that had ended before is no kill."""
+        worker = self._processes.Process(target=run_both_days, args=(str(lake.root),))
+        begun = time.monotonic()
+        worker.start()
+        worker.join(end_after_s)
+        worker.kill()
+        worker.join()
+        assert worker.exitcode in (0, -signal.SIGKILL)
+        self.kills += worker.exitcode != 0
+        return time.monotonic() - begun
+
+
+def check_killed_runs(folder: Path, killer: Killer, chosen: random.Random, longest_s: float) -> None:
+    """A lake's first files, then more: runs that are killed, each of which leaves a state that holds; one that ends."""
+    lake = WatchedLake(folder)
+    landings: list[Callable[[WatchedLake], None]] = [first_files, more_files]
+    for land in landings:
+        land(lake)
+        for _ in range(3):
+            killer.run(lake, chosen.uniform(0, longest_s))
+            check_state(lake, lake.landed)
+        killer.run(lake, None)
+        check_whole(lake, lake.landed)
+        assert lake.lost() == lake.lost(YESTERDAY) == []
+        found = lake.verify()
+        assert found.problems == ()
+        assert (found.unsealed_records, found.records) == (0, len(lake.rows("records")))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_workers_lose_and_double_nothing(lake: LakeForTests, seed: int) -> None:
-    """Two workers at once, killed at random moments, ten times over; then one that may finish."""
-    chosen = random.Random(seed)
-    lines = [b'{"n":%d,"text":"%s"}\n' % (n, b"x" * 400) for n in range(200_000)]
-    lake.land("big.jsonl", b"".join(lines))
-    for number in range(50):
-        lake.land(f"small/{number}.jsonl", b'{"n":%d}\n' % number)
-    lake.land("state.json", b'{"log_history":[{"step":1},{"step":2}]}')
+def test_three_hundred_killed_runs_lose_and_double_nothing(tmp_path: Path) -> None:
+    """Moments are spread over a whole run. `check_whole` finds a file that no commit names, too."""
+    killer = Killer()
+    trial = WatchedLake(tmp_path / "trial")
+    first_files(trial)
+    killer.run(trial, None)  # the first one waits for the imports
+    again = WatchedLake(tmp_path / "again")
+    first_files(again)
+    longest_s = killer.run(again, None)
 
-    for _ in range(10):
-        workers = [start_worker(lake) for _ in range(2)]
-        for worker in workers:
-            let_go(worker)
-        time.sleep(chosen.uniform(0.05, 2.0))
-        for worker in workers:
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
-    lake.run()
+    def work(seed: int) -> None:
+        chosen, number = random.Random(seed), 0
+        while killer.kills < KILLS:
+            check_killed_runs(tmp_path / f"{seed}-{number}", killer, chosen, longest_s)
+            number += 1
 
-    assert len(lake.rows("sources")) == 2 + 50 + 1
-    assert len(lake.rows("records")) == 200_000 + 50 + 3
-    assert lake.lost() == []
-    found = lake.verify()
-    assert found.problems == ()
-    assert found.unsealed_records == 0
-    data = {path.name for path in (lake.places.lake / f"restricted/records/runs/{TODAY}").iterdir()}
-    assert data == {f"{n}.parquet" for n in range(1, len(data) + 1)}, "files that no commit has"
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for done in [pool.submit(work, seed) for seed in range(WORKERS)]:
+            done.result()
+    assert killer.kills >= KILLS
 
 
 MEASURED = """
