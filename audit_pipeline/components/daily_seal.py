@@ -89,7 +89,13 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
 
     def _inventory(self, root: Path) -> dg.AssetsDefinition:
         text = "The signed list of every stored file: size and SHA-256, of the typed view too. One entry per file."
-        spec = specs.table_spec(INVENTORY_ASSET, specs.EVIDENCE, self.start, text, [SEAL_ASSET, *EVENTS])
+        spec = dg.AssetSpec(
+            INVENTORY_ASSET,
+            group_name=specs.EVIDENCE,
+            description=text,
+            deps=[SEAL_ASSET, *EVENTS],
+            partitions_def=specs.daily(self.start),
+        )
 
         @dg.multi_asset(specs=[self.get_asset_spec(spec)], name=INVENTORY_ASSET, pool="audit_seal")
         def inventory(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
