@@ -1,6 +1,6 @@
-"""The typed view: event tables made from `records`, each commit once, the same bytes whoever makes them."""
+"""The typed view: event tables made from `records`, each commit once, the same rows whoever makes them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,8 +17,10 @@ from audit_pipeline.lake.declared import EVENTS, RECORDS, SOURCES
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
+from audit_pipeline.records.canonical import NONCE_BYTES
 
 DERIVE_APP = "derive"
+NONCE_KEY = "audit.nonce"
 _COMMITS_AT_ONCE = 50
 _BATCH_ROWS = 8192
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,13 +32,17 @@ class _Output:
 
     table: OpenTable
     name: str
+    nonce: bytes
+    """Without it the file's hash, which an inventory keeps, would tell a guess of its rows right or wrong."""
     new: Any = None
     writer: Any = None
 
     def write(self, rows: pa.Table) -> None:
         if self.writer is None:
             self.new = self.table.files.create(self.name)
-            self.writer = write_parquet(self.new.file, self.table.table.schema, self.table.table.indexed)
+            self.writer = write_parquet(
+                self.new.file, self.table.table.schema, self.table.table.indexed, {NONCE_KEY: self.nonce.hex()}
+            )
         self.writer.write_table(rows)
 
     def close(self) -> DataFile | None:
@@ -48,7 +54,7 @@ class _Output:
         return describe_file(self.table, self.name)
 
 
-def derive_events(lake: Lake) -> dict[str, int]:
+def derive_events(lake: Lake, entropy: Callable[[int], bytes]) -> dict[str, int]:
     """Bring every event table up to the newest commit of `records`; gives back the rows added to each."""
     records = lake.open(RECORDS)
     added = dict.fromkeys(EVENTS, 0)
@@ -57,7 +63,7 @@ def derive_events(lake: Lake) -> dict[str, int]:
         last = min(records.version, done + _COMMITS_AT_ONCE)
         made, newest_ms = [], 0
         for version, commit in records.commits(done + 1, last):
-            made.append((version, _derive_commit(lake, records, version, commit, tables)))
+            made.append((version, _derive_commit(lake, records, version, commit, tables, entropy)))
             newest_ms = max(newest_ms, commit.time_ms)
         for name, table in tables.items():
             # A crash between two tables leaves one of them ahead: what it has is not committed again.
@@ -69,9 +75,14 @@ def derive_events(lake: Lake) -> dict[str, int]:
 
 
 def _derive_commit(
-    lake: Lake, records: OpenTable, version: int, commit: Commit, tables: dict[str, OpenTable]
+    lake: Lake,
+    records: OpenTable,
+    version: int,
+    commit: Commit,
+    tables: dict[str, OpenTable],
+    entropy: Callable[[int], bytes],
 ) -> dict[str, DataFile]:
-    outputs = {name: _Output(table, f"{version}.parquet") for name, table in tables.items()}
+    outputs = {name: _Output(table, f"{version}.parquet", entropy(NONCE_BYTES)) for name, table in tables.items()}
     for data_file in (file.name for file in commit.files):
         for format_name, context, rows in _snapshots(lake, records, data_file):
             for name, events in derive_rows(format_name, context, rows).items():

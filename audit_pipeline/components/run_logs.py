@@ -114,7 +114,7 @@ class RunLogs(dg.Component, dg.Model, dg.Resolvable):
         @dg.multi_asset(specs=self._specs(EVENT_TABLES, specs.EVENTS, ["records"]), name="derive_events")
         def derive(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
             _, lake = open_policy(root)
-            added = derive_events(lake)
+            added = derive_events(lake, system_entropy)
             context.log.info(f"rows added: {added}")
             for table in EVENT_TABLES:
                 yield dg.MaterializeResult(asset_key=table, metadata={specs.ROWS_ADDED: added.get(table, 0)})

@@ -1,6 +1,7 @@
 """Inventories in their folder, and the stored files that they name."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -14,6 +15,7 @@ from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 
 FOLDER = "_inventory"
+_NUMBER = re.compile("[1-9][0-9]{0,17}")
 _WORKERS = 2
 _AT_ONCE = 1000
 _PIECE_BYTES = 1 << 20
@@ -23,10 +25,15 @@ def inventory_name(number: int) -> str:
     return f"{FOLDER}/{number}"
 
 
+def inventory_numbers(lake: Lake) -> list[int]:
+    """Of the inventories that are there, in order."""
+    names = (name.removeprefix(f"{FOLDER}/") for name in lake.evidence.names(FOLDER))
+    return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
+
+
 def newest_number(lake: Lake) -> int:
     """Number of the newest inventory; 0 where there is none."""
-    names = (name.rpartition("/")[2] for name in lake.evidence.names(FOLDER))
-    return max((int(name) for name in names if name.isdecimal()), default=0)
+    return max(inventory_numbers(lake), default=0)
 
 
 def read_inventory(

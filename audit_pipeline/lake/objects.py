@@ -12,6 +12,8 @@ from typing import BinaryIO, Self
 
 from audit_pipeline.errors import StorageError
 
+_MOST_BYTES = 512 << 20  # a draft of 700,000 sources; what is larger is never read whole
+
 
 class NewObject:
     """An object being written. It has no name until `publish`, so a crash before that leaves nothing behind."""
@@ -66,7 +68,12 @@ class Folder:
     def get(self, name: str) -> bytes | None:
         """The object's bytes, or None when there is no such object."""
         try:
-            return self.file(name).read_bytes() if os.path.lexists(self.path(name)) else None
+            if not os.path.lexists(self.path(name)):
+                return None
+            path = self.file(name)
+            if path.stat().st_size > _MOST_BYTES:
+                raise StorageError(f"{path}: larger than anything that is written here; restore it from a backup")
+            return path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as err:

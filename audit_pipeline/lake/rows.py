@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from audit_pipeline.records import canonical
 from audit_pipeline.records.canonical import SALT_BYTES
 
 _BATCH_ROWS = 8192
+_MOST_BYTES = 512 << 20  # of a batch or a row group: a few stored bytes can stand for very many
+_PLAIN_ENCODINGS = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 _SHOWN = 5
 _WORD = re.compile(r"[a-z0-9_]*")
 
@@ -72,16 +75,49 @@ def rows_of_file(records: OpenTable, name: str) -> dict[SnapshotName, FoundRows]
     """
     path = records.files.path(name)
     found: dict[SnapshotName, FoundRows] = {}
-    with decoding(path), pq.ParquetFile(records.files.file(name), read_dictionary=["source_id"]) as file:
-        declared = [(field.name, field.type) for field in records.table.schema]
-        if [(field.name, _plain(field.type)) for field in file.schema_arrow] != declared:
-            raise ProofError(f"{path}: its columns are not those of `records`")
-        for batch in file.iter_batches(_BATCH_ROWS):
-            if any(column.null_count for column in batch.columns):
-                raise ProofError(f"{path}: has rows without a value where `records` allows none")
-            for snapshot, rows in _runs(batch, path.name):
-                found.setdefault(snapshot, FoundRows()).merge(rows)
+    with decoding(path):
+        repeated = _repeated_columns(pq.read_metadata(records.files.file(name)), path)
+        with pq.ParquetFile(records.files.file(name), read_dictionary=["source_id", *repeated]) as file:
+            declared = [(field.name, field.type) for field in records.table.schema]
+            if [(field.name, _plain(field.type)) for field in file.schema_arrow] != declared:
+                raise ProofError(f"{path}: its columns are not those of `records`")
+            for batch in file.iter_batches(_BATCH_ROWS):
+                if any(column.null_count for column in batch.columns):
+                    raise ProofError(f"{path}: has rows without a value where `records` allows none")
+                for snapshot, rows in _runs(_expanded(batch, path), path.name):
+                    found.setdefault(snapshot, FoundRows()).merge(rows)
     return found
+
+
+def _repeated_columns(footer: pq.FileMetaData, path: Path) -> list[str]:
+    """The columns of bytes or text whose values are written once and repeated by number.
+
+    Raises:
+        ProofError: a column is written in a way that none of ours is, or unpacks to more than a row group holds.
+    """
+    repeated = set()
+    for group in range(footer.num_row_groups):
+        for at in range(footer.num_columns):
+            column = footer.row_group(group).column(at)
+            encodings = set(column.encodings)
+            if not encodings <= _PLAIN_ENCODINGS or column.total_uncompressed_size > _MOST_BYTES:
+                raise ProofError(f"{path}: column {column.path_in_schema} is not written as ours are")
+            if column.physical_type == "BYTE_ARRAY" and any("DICTIONARY" in encoding for encoding in encodings):
+                repeated.add(column.path_in_schema)
+    return sorted(repeated)
+
+
+def _expanded(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
+    """The batch with its repeated values written out, but for `source_id`."""
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type) and name != "source_id":
+            size_bytes = pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
+            if size_bytes > _MOST_BYTES:
+                raise ProofError(f"{path}: column {name} unpacks to {size_bytes} bytes in {batch.num_rows} rows")
+            column = column.dictionary_decode()
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def snapshot_fault(entry: tlog.SourceEntry, rows: FoundRows) -> str | None:

@@ -6,6 +6,7 @@ reads the tables and makes their checkpoints. Facts behind the settings: see doc
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -45,6 +46,7 @@ class OpenTable:
         self.lake_id = lake_id
         self.path = table.uri(lake)
         self.files = Folder(self.path)
+        _check_log_is_of_files(self.files)
         self.reload()
 
     def reload(self) -> None:
@@ -205,6 +207,13 @@ def _column_bounds(footer: pq.FileMetaData, column: str) -> tuple[Any, Any] | No
 
 def _as_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _check_log_is_of_files(files: Folder) -> None:
+    """Delta readers open whatever lies in the log, and would wait for a pipe for ever."""
+    for entry in os.scandir(files.path("_delta_log")):
+        if not entry.is_file(follow_symlinks=False):
+            raise StorageError(f"{entry.path}: not a regular file; move it away, or restore it from a backup")
 
 
 def _open(table: Table, files: Folder, lake_id: str) -> DeltaTable:

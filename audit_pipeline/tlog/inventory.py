@@ -13,7 +13,7 @@ from audit_pipeline.tlog.entries import DIGEST, NUMBER
 from audit_pipeline.tlog.keys import Signer, Verifier
 from audit_pipeline.tlog.note import open_note, sign_note
 
-MAX_INVENTORY_BYTES = 1 << 30  # ten million files; refused before anything is parsed
+MAX_INVENTORY_BYTES = 512 << 20  # five million files; refused before anything is parsed
 
 _HEAD = re.compile(
     "audit-inventory/v1\n"

@@ -31,6 +31,8 @@ def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, findings: Findi
         said = (seal.day, seal.kind, seal.segment, seal.sources, seal.records, seal.root, seal.time)
         if said != tuple(row[name] for name in _SEAL_COLUMNS):
             findings.add("seals", f"row {row['index']}: its columns do not say what its entry says", seal.day)
+    if (lake.log.get("vkey") or b"").decode(errors="replace").strip() != lake.vkey:
+        findings.add("log", f"{lake.log.path('vkey')}: missing, or not the key of this lake; run the day again")
     published = lake.log.get("checkpoint")
     if published is None:
         raise StorageError(f"{lake.log.path('checkpoint')}: missing; run the day again, or restore it from a backup")

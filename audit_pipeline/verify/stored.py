@@ -1,6 +1,5 @@
 """The bytes: every stored file against the inventories, and no file that nothing of ours put there."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -9,14 +8,14 @@ from pathlib import Path
 
 from audit_pipeline import tlog
 from audit_pipeline.lake.declared import RECORDS, SEALS
-from audit_pipeline.lake.inventories import digest_files, inventory_name, newest_number, read_inventory
+from audit_pipeline.lake.inventories import digest_files, inventory_name, inventory_numbers, read_inventory
 from audit_pipeline.lake.logbook import draft_name
 from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import LAST_CHECKPOINT
 from audit_pipeline.verify.findings import CheckedLog, Findings
-from audit_pipeline.verify.tables import Replay
+from audit_pipeline.verify.tables import Replay, pointed_version
 
 _OBJECT = re.compile(r"evidence/[a-z][a-z0-9_-]*/[0-9a-f]{64}/[0-9]+-[0-9]+(\.line)?(\.[0-9]+)?\.zst")
 _DRAFT = re.compile(r"evidence/_seals/([0-9]{4}-[0-9]{2}-[0-9]{2})/([0-9]{1,9})")
@@ -34,21 +33,24 @@ class Listed:
     tables: dict[str, int] = field(default_factory=dict)
     """The newest commit of each table that is covered."""
     digests: list[str] = field(default_factory=list)
-    newest: int = 0
-    """Number of the newest inventory."""
+    numbers: tuple[int, ...] = ()
+    """Of the inventories that are there."""
 
 
 def read_inventories(lake: Lake, verifiers: Sequence[tlog.Verifier], findings: Findings) -> Listed:
     """The chain of inventories, each signed by the log's key, and no shorter than the newest mark says."""
-    listed = Listed(newest=newest_number(lake))
-    for number in range(1, listed.newest + 1):
+    numbers = inventory_numbers(lake)
+    listed = Listed(numbers=tuple(numbers))
+    if gaps := [number for at, number in enumerate(numbers, start=1) if number != at]:
+        findings.add("inventory", f"inventory {gaps[0]}: the one before is missing, or this was put there; {_CURE}")
+    for number in numbers:
         found = findings.guard("inventory", lambda number=number: read_inventory(lake, number, verifiers))  # type: ignore[misc]
         inventory, digest = found or (None, None)
         if inventory is None or digest is None:
-            findings.add("inventory", f"inventory {number}: missing, or not signed by the log's key; {_CURE}")
             continue
         if inventory.previous != (listed.digests[-1] if listed.digests else None):
             findings.add("inventory", f"inventory {number}: does not follow on the one before; {_CURE}")
+        _check_not_replaced(inventory, listed, findings)
         listed.digests.append(digest)
         listed.files.update((file.path, file) for file in inventory.files)
         listed.tables.update(inventory.tables)
@@ -57,6 +59,13 @@ def read_inventories(lake: Lake, verifiers: Sequence[tlog.Verifier], findings: F
     if marked is not None and marked not in listed.digests[-2:]:
         findings.add("inventory", f"none of the newest inventories is the one that the mark names: {marked}; {_CURE}")
     return listed
+
+
+def _check_not_replaced(inventory: tlog.Inventory, listed: Listed, findings: Findings) -> None:
+    """Stored files are written once: one that is listed again with other bytes was forged by who has the key."""
+    for file in inventory.files:
+        if listed.files.get(file.path, file) != file and not file.path.endswith(LAST_CHECKPOINT):
+            findings.add_file(file.path, f"inventory {inventory.number} lists other bytes than one before; {_CURE}")
 
 
 def check_bytes(lake: Lake, listed: Listed, is_wanted: Callable[[str], bool], findings: Findings) -> None:
@@ -83,7 +92,7 @@ def check_names(
     known.update(path for replay in replays.values() for path in replay.stored())
     known.update(f"evidence/{draft_name(seal.day, seal.segment)}" for seal in log.entries)
     known.update(("log/checkpoint", "log/vkey"))
-    by_themselves = {"log/checkpoint", *(f"evidence/{inventory_name(n)}" for n in range(1, listed.newest + 1))}
+    by_themselves = {"log/checkpoint", *(f"evidence/{inventory_name(n)}" for n in listed.numbers)}
     waiting, left = 0, []
     for path in _stored_files(lake, findings):
         if path in listed.files or path in by_themselves:
@@ -125,13 +134,8 @@ def _is_newer_pointer(lake: Lake, path: str, listed: Listed) -> bool:
     folder, found, _ = path.partition(f"/{LAST_CHECKPOINT}")
     if not found:
         return False
-    name = folder.rpartition("/")[2]
-    try:
-        said = json.loads((lake.places.lake / path.removeprefix("lake/")).read_bytes())
-    except (OSError, ValueError):
-        return False
-    keys = {"version", "size", "sizeInBytes", "numOfAddFiles"}
-    return isinstance(said, dict) and said.keys() == keys and said["version"] > listed.tables.get(name, 0)
+    pointed = pointed_version(Folder(lake.places.lake / folder.removeprefix("lake/")))
+    return pointed is not None and pointed > listed.tables.get(folder.rpartition("/")[2], 0)
 
 
 def _is_tile(path: str) -> bool:
@@ -158,5 +162,7 @@ def _walk(name: str, folder: Path, findings: Findings) -> Iterator[str]:
             findings.add_file(path, "a link: what it leads to can change unseen; put the file itself there")
         elif entry.is_dir():
             yield from _walk(path, Path(entry.path), findings)
+        elif not entry.is_file():
+            findings.add_file(path, "neither a file nor a folder: move it away")
         else:
             yield path

@@ -1,6 +1,7 @@
 """The Delta logs, replayed: every commit is one of ours, says what its files say, and engines see no other table."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,14 @@ from audit_pipeline.lake.commits import Commit, commit_file, format_creation, is
 from audit_pipeline.lake.declared import EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, TABLES, Table
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.logbook import LOG_APP, seal_file
+from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SOURCES_APP
-from audit_pipeline.lake.tables import LAST_CHECKPOINT, OpenTable, checkpoint_file, describe_file
+from audit_pipeline.lake.tables import CHECKPOINT_EVERY, LAST_CHECKPOINT, OpenTable, checkpoint_file, describe_file
 from audit_pipeline.verify.findings import Findings
 
 DERIVE_APP = "derive"
+_COMMIT = re.compile(r"_delta_log/[0-9]{20}\.json")
 _CHECKPOINT_SUFFIX = ".checkpoint.parquet"
 
 
@@ -38,12 +41,22 @@ class Replay:
 
     def stored(self) -> Iterator[str]:
         """Every file that the commits make the table's, as inventories write it."""
-        names = [LAST_CHECKPOINT] if self.table.files.exists(LAST_CHECKPOINT) else []
-        for version in range(self.table.version + 1):
-            names += [commit_file(version), checkpoint_file(version)]
+        names = [commit_file(0), *map(commit_file, self.commits)]
+        checkpoints = [version for version in self.commits if version % CHECKPOINT_EVERY == 0]
+        names += [*map(checkpoint_file, checkpoints), *([LAST_CHECKPOINT] if checkpoints else [])]
         for commit in self.commits.values():
             names += [file.name for file in commit.files]
         return (f"{self.folder}/{name}" for name in names)
+
+
+def pointed_version(files: Folder) -> int | None:
+    """The version of the Delta checkpoint that a table's pointer names; None where it is not as delta-rs writes it."""
+    try:
+        said = json.loads(files.get(LAST_CHECKPOINT) or b"")
+    except (ValueError, RecursionError):
+        return None
+    is_plain = isinstance(said, dict) and said.keys() == {"version", "size", "sizeInBytes", "numOfAddFiles"}
+    return said["version"] if is_plain and all(isinstance(value, int) for value in said.values()) else None
 
 
 def replay_tables(lake: Lake, findings: Findings) -> dict[str, Replay]:
@@ -70,7 +83,10 @@ def _replay(table: OpenTable, findings: Findings) -> Replay:
     )
     if is_ours is False:
         findings.add(name, f"{path}: does not say what this program writes there; restore it from a backup")
-    for version in range(1, table.version + 1):
+    there = sum(map(bool, map(_COMMIT.fullmatch, table.files.names("_delta_log"))))
+    if there != table.version + 1:
+        findings.add(name, f"{table.path}: is at version {table.version}, but has {there} commits")
+    for version in range(1, min(there - 1, table.version) + 1):
         found = findings.guard(name, lambda version=version: next(table.commits(version, version)))  # type: ignore[misc]
         if found is not None:
             replay.commits[version] = found[1]
@@ -93,6 +109,10 @@ def check_files(replay: Replay, is_wanted: Callable[[str], bool], findings: Find
                 findings.add(name, f"commit {version}: says of {file.name} what the file does not: {file.stats}")
     if len(replay.commits) == table.version and table.active_files() != sorted(seen):
         findings.add(name, f"{table.path}: engines read other files than its commits name")
+    if table.files.exists(LAST_CHECKPOINT):
+        pointed = pointed_version(table.files)
+        if pointed is None or not table.files.exists(checkpoint_file(pointed)):
+            findings.add(name, f"{table.files.path(LAST_CHECKPOINT)}: not as it is written here; remove it")
     for checkpoint in _checkpoints(table):
         findings.guard(name, lambda checkpoint=checkpoint: _check_checkpoint(replay, checkpoint, findings))  # type: ignore[misc]
 
