@@ -41,16 +41,24 @@ class _Output:
         if self.writer is None:
             self.new = self.table.files.create(self.name)
             self.writer = write_parquet(
-                self.new.file, self.table.table.schema, self.table.table.indexed, {NONCE_KEY: self.nonce.hex()}
+                self.new.file, self.table.table.schema, self.table.table.indexed, {NONCE_KEY: self._nonce_hex()}
             )
         self.writer.write_table(rows)
+
+    def _nonce_hex(self) -> str:
+        """Of the file that a run which died left, if there is one: then it must be what is written here."""
+        if not self.table.files.exists(self.name):
+            return self.nonce.hex()
+        path = self.table.files.path(self.name)
+        with decoding(path, "remove it and run again"):
+            return str(pq.read_metadata(self.table.files.file(self.name)).metadata[NONCE_KEY.encode()], "ascii")
 
     def close(self) -> DataFile | None:
         if self.writer is None:
             return None
         self.writer.close()
         with self.new:
-            self.new.publish()
+            self.new.publish_alike()
         return describe_file(self.table, self.name)
 
 
@@ -69,7 +77,7 @@ def derive_events(lake: Lake, entropy: Callable[[int], bytes]) -> dict[str, int]
             # A crash between two tables leaves one of them ahead: what it has is not committed again.
             begin = table.transaction(DERIVE_APP)
             files = [by_table[name] for version, by_table in made if version > begin and name in by_table]
-            if table.commit(Commit(newest_ms, DERIVE_APP, last, tuple(files))):
+            if begin < last and table.commit(Commit(newest_ms, DERIVE_APP, last, tuple(files)), begin):
                 added[name] += sum(file.rows for file in files)
     return added
 

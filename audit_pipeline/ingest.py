@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from audit_pipeline.errors import InputError, ProofError
+from audit_pipeline.errors import InputError
+from audit_pipeline.lake.adoption import check_batch, check_follows
 from audit_pipeline.lake.batches import batch_file, read_batch, write_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.declared import RECORDS, SEALS
@@ -17,17 +18,14 @@ from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.planning import is_unchanged
 from audit_pipeline.lake.projection import SourceState, complete_sources, newest_states
-from audit_pipeline.lake.rows import FoundRows, rows_of_file, snapshot_fault
-from audit_pipeline.lake.slices import SNAPSHOT_BYTES
+from audit_pipeline.lake.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS
 from audit_pipeline.lake.snapshots import Taken
 from audit_pipeline.lake.tables import OpenTable, describe_file, table_exists
 from audit_pipeline.lake.taking import take
 from audit_pipeline.records import canonical
-from audit_pipeline.tlog import parse_source
 
 _BATCH_SOURCES = 10_000
 _WORKERS = 2
-_REMOVE = "nothing of ours wrote it: remove it and run again"
 
 Entropy = Callable[[int], bytes]
 Clock = Callable[[], datetime]
@@ -116,7 +114,7 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
 def check_nothing_lost(lake: Lake, streams: Sequence[Stream], day: date, *, today: date) -> list[str]:
     """One line for each landed file of `day` that is not wholly in `records`; none where all of it is.
 
-    Compares sizes, times and byte ranges; `verify` compares the bytes.
+    Compares sizes and byte ranges; `run --rehash` compares the bytes.
     """
     lost = []
     sources = complete_sources(lake)
@@ -146,6 +144,7 @@ class _Worker:
 
     def __init__(self, lake: Lake, stream: Stream, day: date, now: Clock, entropy: Entropy, *, rehash: bool) -> None:
         self._rehash = rehash
+        self._adopted: set[str] = set()
         self._lake, self._stream, self._day, self._now, self._entropy = lake, stream, day, now, entropy
         self._batch_day = day.isoformat() if stream.is_dated else "-"
         self._app = f"ingest/{stream.name}/{self._batch_day}"
@@ -161,6 +160,7 @@ class _Worker:
             try:
                 self._take_in()
             except _Overtaken:
+                self.unreadable.clear()
                 continue
             break
         complete_sources(self._lake)
@@ -186,24 +186,15 @@ class _Worker:
     def _check_adoptable(self, number: int) -> None:
         """Whatever lies under the next batch's name is about to become evidence.
 
+        What it says of landed files is believed once: `_batches` compares their bytes, whatever size and time say.
+
         Raises:
-            ProofError: it is not the batch that its name says, or not of rows that are its own.
+            ProofError: it is not a batch that a run of ours writes next.
         """
-        name = self._file(number)
-        batch = read_batch(self._records, name)
-        if (batch.stream, batch.day, batch.number) != (self._stream.name, self._batch_day, number):
-            raise ProofError(f"{self._records.files.path(name)}: is another batch under this name; {_REMOVE}")
-        columns = ["source_id", "generation", "snapshot"]
-        known = {tuple(row.values()) for row in complete_sources(self._lake).read(columns).to_pylist()}
-        found = rows_of_file(self._records, name)
-        for text in batch.entry_texts():
-            entry = parse_source(text.encode())
-            key = (entry.source, entry.generation, entry.snapshot)
-            fault = "is committed already" if key in known else snapshot_fault(entry, found.pop(key, FoundRows()))
-            if fault is not None or entry.lake != self._lake.lake_id:
-                raise ProofError(f"{self._records.files.path(name)}: source {entry.source} {fault}; {_REMOVE}")
-        if found:
-            raise ProofError(f"{self._records.files.path(name)}: has rows of no entry; {_REMOVE}")
+        batch = check_batch(self._lake, self._records, self._file(number))
+        states = newest_states(complete_sources(self._lake), self._stream.name)
+        check_follows(batch, states, self._records.files.path(self._file(number)))
+        self._adopted |= {canonical.source_id(batch.stream, snapshot["path"]) for snapshot in batch.snapshots}
 
     def _take_in(self) -> None:
         sources = complete_sources(self._lake)
@@ -229,12 +220,13 @@ class _Worker:
     def _batches(self, states: dict[str, SourceState]) -> Iterator[list[Taken]]:
         """Snapshots in batches of about SNAPSHOT_BYTES, so that many small sources share a file and a commit."""
         batch: list[Taken] = []
-        size_bytes = 0
+        size_bytes, records = 0, 0
         landed_files = list_landing(self._lake.places.landing, self._stream, self._day)
         self._files = len(landed_files)
         for landed in landed_files:
-            state = states.get(canonical.source_id(self._stream.name, landed.name))
-            if state is not None and is_unchanged(landed, state) and not self._rehash:
+            source_id = canonical.source_id(self._stream.name, landed.name)
+            state, rehash = states.get(source_id), self._rehash or source_id in self._adopted
+            if state is not None and is_unchanged(landed, state) and not rehash:
                 continue
             try:
                 for taken in take(
@@ -245,13 +237,15 @@ class _Worker:
                     self._day,
                     state,
                     self._entropy,
-                    rehash=self._rehash,
+                    rehash=rehash,
                 ):
-                    if batch and (size_bytes + taken.size_bytes > SNAPSHOT_BYTES or len(batch) >= _BATCH_SOURCES):
+                    is_full = size_bytes + taken.size_bytes > SNAPSHOT_BYTES or records + taken.count > SNAPSHOT_RECORDS
+                    if batch and (is_full or len(batch) >= _BATCH_SOURCES):
                         yield batch
-                        batch, size_bytes = [], 0
+                        batch, size_bytes, records = [], 0, 0
                     batch.append(taken)
                     size_bytes += taken.size_bytes
+                    records += taken.count
             except InputError as err:
                 self.unreadable.append(str(err))
         if batch:
@@ -274,7 +268,7 @@ class _Worker:
         batch = read_batch(self._records, name)
         file = describe_file(self._records, name)
         entries = tuple(batch.entry_texts())
-        self._records.commit(Commit(milliseconds(batch.time), self._app, number, (file,), entries))
+        self._records.commit(Commit(milliseconds(batch.time), self._app, number, (file,), entries), number - 1)
         for snapshot in batch.snapshots:
             for key in ("quarantined", "partial_tails"):
                 self._totals[key] += snapshot[key]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.lake.adoption import check_new_commits
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import commit_file
 from audit_pipeline.lake.declared import RECORDS, SEALS, TABLES
@@ -34,8 +35,10 @@ class InventoryReport:
     """Files of the inventory that this call made; 0 where there was nothing to list."""
 
 
-def take_inventory(lake: Lake, *, passphrase: bytes | None) -> InventoryReport | None:
+def take_inventory(lake: Lake, *, passphrase: bytes | None, checked: int = 0) -> InventoryReport | None:
     """List what was stored since the last inventory, and mark it. None before the first seal: nothing is signed yet.
+
+    `checked`: the commit of `records` up to which the caller compared rows with entries. Here the later ones are.
 
     Raises:
         InputError: the key does not open.
@@ -60,7 +63,7 @@ def take_inventory(lake: Lake, *, passphrase: bytes | None) -> InventoryReport |
             after = tlog.Mark(mark.origin, chain_hash(marks, mark_number), mark.size, mark.root, digest, mark.ledger)
             put_mark(marks, mark_number + 1, after)
             continue
-        fresh = _inventory(lake, newest, digest, mark.size)
+        fresh = _inventory(lake, newest, digest, mark.size, checked)
         if fresh is None:
             return None if digest is None else InventoryReport(number, digest, added)
         if lake.evidence.put_new(inventory_name(fresh.number), tlog.sign_inventory(fresh, signer)):
@@ -68,7 +71,9 @@ def take_inventory(lake: Lake, *, passphrase: bytes | None) -> InventoryReport |
     raise StorageError(f"{marks.root}: no inventory could be marked in {_ATTEMPTS} attempts; run again")
 
 
-def _inventory(lake: Lake, before: tlog.Inventory | None, digest: str | None, log_size: int) -> tlog.Inventory | None:
+def _inventory(
+    lake: Lake, before: tlog.Inventory | None, digest: str | None, log_size: int, checked: int
+) -> tlog.Inventory | None:
     """What came since `before`; None where nothing did."""
     tables = {name: table for name, declared in TABLES.items() if (table := lake.find(declared)) is not None}
     versions = tuple(sorted((name, table.version) for name, table in tables.items()))
@@ -76,6 +81,7 @@ def _inventory(lake: Lake, before: tlog.Inventory | None, digest: str | None, lo
     sealed = before.log_size if before else 0
     if before is not None and (versions, log_size) == (before.tables, sealed):
         return None
+    check_new_commits(lake, max(covered.get(RECORDS.name, 0), checked) + 1)
     paths = {path for name, table in tables.items() for path in _table_files(table, covered.get(name, -1) + 1)}
     paths.update(_log_files(lake, sealed, log_size))
     files = []
@@ -98,8 +104,11 @@ def _table_files(table: OpenTable, first: int) -> Iterator[str]:
             yield f"{folder}/{file.name}"
             if table.table == RECORDS:
                 yield from (f"evidence/{name}" for name in objects_of(table, file.name))
-        checkpoints = (checkpoint_file(version), LAST_CHECKPOINT) if version % CHECKPOINT_EVERY == 0 else ()
-        yield from (f"{folder}/{name}" for name in checkpoints if table.files.exists(name))
+    # From before `first` too: another worker may have written one after its version was listed.
+    newest = table.version // CHECKPOINT_EVERY * CHECKPOINT_EVERY
+    oldest = max(first // CHECKPOINT_EVERY * CHECKPOINT_EVERY, CHECKPOINT_EVERY)
+    checkpoints = [*map(checkpoint_file, range(oldest, newest + 1, CHECKPOINT_EVERY)), LAST_CHECKPOINT]
+    yield from (f"{folder}/{name}" for name in checkpoints if table.files.exists(name))
 
 
 def objects_of(records: OpenTable, data_file: str) -> set[str]:

@@ -14,8 +14,9 @@ import pyarrow as pa
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.lake.adoption import check_new_commits
 from audit_pipeline.lake.commits import Commit, milliseconds
-from audit_pipeline.lake.declared import SEALS
+from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.keys import load_signer
@@ -24,7 +25,7 @@ from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import complete_sources
-from audit_pipeline.lake.tables import describe_file, put_rows
+from audit_pipeline.lake.tables import describe_file, offer_rows, put_rows
 from audit_pipeline.records import canonical
 
 _ATTEMPTS = 100
@@ -52,6 +53,8 @@ class SealReport:
     checkpoint: str
     is_new: bool
     """False where the day was sealed already and nothing came in since."""
+    checked: int
+    """The commit of `records` up to which rows were compared with their entries before anything was signed."""
 
 
 def seal_day(
@@ -74,13 +77,19 @@ def seal_day(
     if day > today:
         raise InputError(f"{day}: this day has not begun (today is {today} UTC); it cannot be sealed")
     signer = load_signer(lake.places.keys, passphrase)
-    check_goes_on(lake)
+    covered = check_goes_on(lake)
     _check_log_is_ours(lake)
-    seals = [(index, seal) for index, seal in enumerate(read_log(lake.open(SEALS))) if seal.day == day]
-    segment = len(seals) + 1
-    is_new = lake.evidence.exists(draft_name(day, segment)) or _draft(lake, day, seals, policy_digest, now, entropy)
-    if is_new:
+    checked = check_new_commits(lake, covered.get(RECORDS.name, 0) + 1)
+    is_new = False
+    while True:
+        seals = [(index, seal) for index, seal in enumerate(read_log(lake.open(SEALS))) if seal.day == day]
+        segment = len(seals) + 1
+        if lake.evidence.exists(draft_name(day, segment)):
+            _check_found_draft(lake, day, segment, policy_digest, now)
+        elif not _draft(lake, day, seals, policy_digest, now, entropy):
+            break
         _append(lake, day, segment, now)
+        is_new = True
     checkpoint, log_size = _publish(lake, signer, now)
     mine = [(index, seal) for index, seal in enumerate(read_log(lake.open(SEALS))) if seal.day == day]
     index, seal = mine[-1]
@@ -96,6 +105,7 @@ def seal_day(
         entry_hash=tlog.leaf_hash(tlog.format_seal(seal)).hex(),
         checkpoint=checkpoint.decode(),
         is_new=is_new,
+        checked=checked,
     )
 
 
@@ -152,6 +162,18 @@ def _draft(
     return True  # another sealer's draft of this segment stands as well as ours
 
 
+def _check_found_draft(lake: Lake, day: date, segment: int, policy_digest: str, now: Callable[[], datetime]) -> None:
+    """A draft that lies there already is of a run of this policy and these adapters that died, or of nobody of ours."""
+    name = draft_name(day, segment)
+    _read_draft(lake, day, segment, read_log(lake.open(SEALS)), now)
+    seal, entries = tlog.parse_draft(lake.evidence.get(name) or b"", hash_nodes)
+    drafted = {tlog.format_source(entry).decode() for entry in entries}
+    rows = complete_sources(lake).read(["entry", "format"], day).to_pylist()
+    adapters = _adapter_names(row["format"] for row in rows if row["entry"] in drafted)
+    if (seal.policy, seal.adapters) != (policy_digest, adapters):
+        raise ProofError(f"{lake.evidence.path(name)}: is of another policy or adapters than this run; {_REMOVE}")
+
+
 def _append(lake: Lake, day: date, segment: int, now: Callable[[], datetime]) -> None:
     """Make the draft of (day, segment) an entry of the log, unless it is one already."""
     for _ in range(_ATTEMPTS):
@@ -162,13 +184,14 @@ def _append(lake: Lake, day: date, segment: int, now: Callable[[], datetime]) ->
         seal = _read_draft(lake, day, segment, log, now)
         index = seals.transaction(LOG_APP)
         if not seals.files.exists(seal_file(index)):
-            put_rows(seals, seal_file(index), _seal_row(index, seal))
+            offer_rows(seals, seal_file(index), _seal_row(index, seal))
         # Whoever's entry the file holds, it is what this index will be; if it is not ours, the next turn tries again.
         other = read_seal_file(seals, index)
-        if other != _read_draft(lake, other.day, other.segment, log, now):
+        if other != seal and other != _read_draft(lake, other.day, other.segment, log, now):
             raise ProofError(f"{seals.files.path(seal_file(index))}: is of no draft; remove it and run this day again")
+        put_rows(seals, seal_file(index), _seal_row(index, other))
         file = describe_file(seals, seal_file(index))
-        seals.commit(Commit(milliseconds(other.time), LOG_APP, index + 1, (file,)))
+        seals.commit(Commit(milliseconds(other.time), LOG_APP, index + 1, (file,)), index)
     raise StorageError(
         f"{lake.places.lake}: the seal of {day} could not be appended in {_ATTEMPTS} attempts; run this day again"
     )
@@ -185,7 +208,10 @@ def _read_draft(
         ProofError: it is not the draft that a run of ours made for this segment.
     """
     path = lake.evidence.path(draft_name(day, segment))
-    seal, entries = tlog.parse_draft(lake.evidence.get(draft_name(day, segment)) or b"", hash_nodes)
+    try:
+        seal, entries = tlog.parse_draft(lake.evidence.get(draft_name(day, segment)) or b"", hash_nodes)
+    except ProofError as err:
+        raise ProofError(f"{path}: {err}; {_REMOVE}") from err
     before = [found for found in log if found.day == day]
     previous = tlog.leaf_hash(tlog.format_seal(before[-1])).hex() if before else None
     expected = ("seal", lake.lake_id, day, segment, len(before) + 1, previous)
@@ -193,6 +219,9 @@ def _read_draft(
         raise ProofError(f"{path}: is not the draft of this segment; {_REMOVE}")
     if seal.time > now() + _CLOCK_SKEW:
         raise ProofError(f"{path}: was made at {seal.time.isoformat()}, which is still to come; {_REMOVE}")
+    latest = max((found.time for found in log), default=seal.time)
+    if seal.time < latest - _CLOCK_SKEW or (segment > 1 and not entries):
+        raise ProofError(f"{path}: is older than the log's last entry, or seals nothing; {_REMOVE}")
     known = set(complete_sources(lake).read(["entry"], day).column("entry").to_pylist())
     covered = sealed_entries(lake, before)
     for text in map(tlog.format_source, entries):

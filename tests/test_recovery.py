@@ -1,5 +1,6 @@
 """Each procedure of docs/recovery.md, tried: the refusal says where to look, the cure brings the evidence back."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -9,10 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from audit_pipeline.errors import AuditError, InputError, ProofError, StorageError
+from audit_pipeline.lake.commits import commit_file, format_commit, parse_commit
+from audit_pipeline.lake.declared import RECORDS
+from audit_pipeline.lake.tables import describe_file, write_parquet
 from audit_pipeline.sealing import seal_day
 from tests.lakes import POLICY_DIGEST, TODAY, LakeForTests
 
@@ -143,6 +148,45 @@ def test_a_commit_that_is_not_ours(sealed: LakeForTests, program: object) -> Non
         (sealed.root / name).unlink()
 
     assert goes_on(sealed)
+
+
+def test_a_batch_that_is_not_ours(sealed: LakeForTests) -> None:
+    """In our form, with a commit of ours, of rows that its entry does not say."""
+    before = set(sealed.files())
+    sealed.land("next.jsonl", b'{"next":1}\n')
+    sealed.ingest()
+    (added,) = [name for name in sealed.files().keys() - before if "records/runs" in name]
+    rewrite_records(sealed.root / added)
+    recommit(sealed, added)
+
+    with pytest.raises(ProofError, match="do not give the sealed root"):
+        sealed.seal()
+    with pytest.raises(ProofError, match="do not give the sealed root"):
+        sealed.take_inventory()
+    for name in sorted(set(sealed.files()) - before):
+        (sealed.root / name).unlink()
+
+    assert goes_on(sealed)
+
+
+def rewrite_records(path: Path) -> None:
+    """Other records under the same footer, written as ours are."""
+    with pq.ParquetFile(path) as file:
+        rows, footer = file.read(), file.metadata.metadata
+    at = rows.schema.get_field_index("record")
+    forged = rows.set_column(at, rows.schema.field(at), pa.array([b'{"forged":1}'], pa.binary()))
+    with path.open("wb") as new:
+        writer = write_parquet(new, RECORDS.schema, RECORDS.indexed, {"audit.batch": footer[b"audit.batch"].decode()})
+        writer.write_table(forged.cast(RECORDS.schema))
+        writer.close()
+
+
+def recommit(lake: LakeForTests, added: str) -> None:
+    records = lake.lake.open(RECORDS)
+    path = records.files.path(commit_file(records.version))
+    commit = parse_commit(path.read_bytes(), path.name)
+    file = describe_file(records, added.removeprefix("lake/restricted/records/"))
+    path.write_bytes(format_commit(dataclasses.replace(commit, files=(file,))))
 
 
 def test_a_vacuum_by_another_program(sealed: LakeForTests) -> None:

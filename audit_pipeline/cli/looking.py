@@ -1,7 +1,7 @@
 """Commands that read: verify, query, status."""
 
-import csv
 import dataclasses
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from audit_pipeline.cli.here import DAY, lake_here, policy_here
-from audit_pipeline.cli.printing import as_text, print_json, print_table, waiting
+from audit_pipeline.cli.printing import as_text, csv_line, print_json, print_table, waiting
+from audit_pipeline.errors import InputError
 
-LEVELS = ("self-consistent", "extends-own-mark", "signed", "extends-held", "witnessed", "timestamped")
+CURES = {
+    "self-consistent": "see the problems, and restore what they name from a backup",
+    "extends-own-mark": "see the problems; without any, bring the folder of marks back and keep it",
+    "signed": "give --trust FILE with the line `log <vkey>`, the vkey as you were told it",
+    "extends-held": "give --trust FILE with a checkpoint that you hold, as --save-trust keeps one",
+    "witnessed": "give --trust FILE with witnesses and a quorum, whose cosignatures the checkpoint has",
+}
+"""The levels that can be required, each with what to do where it is not shown."""
 
 if TYPE_CHECKING:
+    from audit_pipeline.lake.opened import Lake
+    from audit_pipeline.tlog.trust import Trust
     from audit_pipeline.verify import Verification
 
 
@@ -37,7 +47,7 @@ if TYPE_CHECKING:
     "--require",
     "required",
     multiple=True,
-    type=click.Choice(LEVELS),
+    type=click.Choice(list(CURES)),
     help="Fail unless this is shown.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -57,21 +67,39 @@ def verify(
         raise click.UsageError("--from is after --to")
     trust = read_trust(trust_file) if trust_file else None
     lake = lake_here()
+    _require_begun(lake, trust)
     with waiting("verifying"):
         found = verify_apart(
             lake, first=first.date() if first else None, last=last.date() if last else None, trust=trust
         )
     missing = [level for level in required if level not in found.levels]
     if as_json:
-        print_json({**dataclasses.asdict(found), "holds": not found.problems and not missing})
+        print_json({**dataclasses.asdict(found), "missing": missing, "holds": not found.problems and not missing})
     else:
         print_verification(found)
         for level in missing:
-            click.echo(f"audit-pipeline: {level} was required and is not shown", err=True)
+            click.echo(f"audit-pipeline: {level} was required and is not shown: {CURES[level]}", err=True)
     if found.problems or missing:
         click.get_current_context().exit(1)
     if save_to is not None:
         save_trust(save_to, trust_file, trust, lake)
+
+
+def _require_begun(lake: "Lake", trust: "Trust | None") -> None:
+    """Check that there is anything to verify: in a new home nothing holds, and nothing is wrong.
+
+    What was emptied is not new: a mark, or a checkpoint that somebody holds, says that there was a log.
+
+    Raises:
+        InputError: nothing was taken in yet.
+    """
+    from audit_pipeline.lake.declared import EVIDENCE_TABLES
+
+    places = lake.places
+    traces = [places.log / "checkpoint", *(table.uri(places.lake) for table in EVIDENCE_TABLES)]
+    is_marked = places.marks.exists() and any(places.marks.iterdir())
+    if not is_marked and not any(os.path.lexists(trace) for trace in traces) and (trust is None or not trust.held):
+        raise InputError(f"{places.lake}: nothing was taken in yet; run `audit-pipeline run` first")
 
 
 def print_verification(found: "Verification") -> None:
@@ -94,7 +122,7 @@ def print_verification(found: "Verification") -> None:
 @click.command()
 @click.argument("sql")
 @click.option("--json", "style", flag_value="json", help="A line of JSON a row.")
-@click.option("--csv", "style", flag_value="csv", help="CSV with a header.")
+@click.option("--csv", "style", flag_value="csv", help="CSV with a header; values are escaped on a terminal only.")
 def query(sql: str, style: str | None) -> None:
     """Run SQL (DuckDB) over all tables of the lake, by name."""
     from audit_pipeline.lake.query import connect, read_rows
@@ -105,9 +133,8 @@ def query(sql: str, style: str | None) -> None:
         for row in rows:
             print_json(dict(zip(columns, row, strict=True)))
     elif style == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([["" if value is None else as_text(value) for value in row] for row in rows])
+        for line in (columns, *rows):
+            click.echo(csv_line(line, is_terminal=sys.stdout.isatty()))
     else:
         print_table(columns, rows)
 
@@ -125,8 +152,7 @@ def status(as_json: bool) -> None:
         print_json(state)
         return
     for part, fields in state.items():
-        if not isinstance(fields, dict):
-            click.echo(f"{part}: none in this policy")
+        if fields is None:
             continue
         click.echo(f"{part}:")
         for name, value in fields.items():

@@ -43,17 +43,50 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(as_json(value), ensure_ascii=False, allow_nan=False))
 
 
+def csv_line(values: Iterable[Any], *, is_terminal: bool) -> str:
+    """A line of CSV (RFC 4180) without its end: NULL is empty, an empty text `""`.
+
+    Values are as they are; bytes that are not UTF-8 as in JSON. A terminal gets them escaped.
+    """
+    return ",".join("" if value is None else _csv_field(value, is_terminal) for value in values)
+
+
+def _csv_field(value: Any, is_terminal: bool) -> str:
+    text = as_text(value) if is_terminal else _as_whole_text(value)
+    # Not by the module csv, which leaves a lone carriage return bare, so that readers end the row there.
+    return '"' + text.replace('"', '""') + '"' if not text or set(text) & set(',"\r\n') else text
+
+
+def _as_whole_text(value: Any) -> str:
+    if isinstance(value, bytes | bytearray):
+        value = as_json(value)
+    if isinstance(value, list | dict):
+        return json.dumps(as_json(value), ensure_ascii=False, separators=(",", ":"))
+    return str(value)
+
+
 def as_text(value: Any) -> str:
-    """One line of text, with nothing in it that a terminal would obey: logs hold whatever somebody wrote."""
+    """One line of text, with nothing in it that a terminal would obey: logs hold whatever somebody wrote.
+
+    Different texts stay different: a backslash is doubled, since it begins what stands for another character. Inside
+    lists and objects the escapes are JSON's.
+    """
     if value is None:
         return "-"
     if isinstance(value, bytes | bytearray):
-        value = bytes(value).decode(errors="backslashreplace")
-    if isinstance(value, float):
-        value = f"{value:g}"
+        value = bytes(value).decode(errors="surrogateescape")
     if isinstance(value, list | dict):
-        value = json.dumps(as_json(value), ensure_ascii=False)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+        text = json.dumps(as_json(value), ensure_ascii=False)
+        return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() and c != "\\" else _escape(c) for c in str(value))
+
+
+def _escape(char: str) -> str:
+    r"""As Python writes it, but `\x80` to `\xff` are bytes that are no UTF-8, and a character up there is `\u0080`."""
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if 0x80 <= code <= 0xFF else char.encode("unicode_escape").decode()
 
 
 def as_json(value: Any) -> Any:

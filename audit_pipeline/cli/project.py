@@ -32,14 +32,15 @@ Keep copies of {keys}/key.pem and {keys}/vkey in a safe place, away from the lak
 @ORIGIN_PREFIX
 def init(directory: Path, origin_prefix: str) -> None:
     """Make a project in DIR: the policy, a workspace.yaml, and the keys."""
-    from audit_pipeline.lake.keys import KEY_FILE
+    from audit_pipeline.lake.keys import KEY_FILE, check_prefix, keys_exist
     from audit_pipeline.policy import init_project, load_policy
 
+    check_prefix(origin_prefix)
     init_project(directory)
     click.echo(f"Policy: {directory}/assets, {directory}/resources, {directory}/expectations")
     policy = load_policy(directory.absolute(), os.environ)
-    if (kept := policy.places.keys / KEY_FILE).exists():
-        click.echo(f"Key: {kept} was there before, and stays")
+    if keys_exist(policy.places.keys):
+        click.echo(f"Key: {policy.places.keys / KEY_FILE} was there before, and stays")
     else:
         _make_keys(policy.places, origin_prefix)
     click.echo(

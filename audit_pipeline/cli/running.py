@@ -108,7 +108,7 @@ def _require_free(port: int) -> None:
 def ui_command(policy: "Policy", port: int) -> tuple[list[str], dict[str, str]]:
     """The command behind `ui`, and what it needs in the environment."""
     workspace = str(policy.root / "workspace.yaml")
-    command = ["-m", "dagster", "dev", "--workspace", workspace, "--host", "127.0.0.1", "--port", str(port)]
+    command = ["-P", "-m", "dagster", "dev", "--workspace", workspace, "--host", "127.0.0.1", "--port", str(port)]
     return [sys.executable, *command], {"DAGSTER_HOME": str(policy.places.dagster), "AUDIT_POLICY": str(policy.root)}
 
 

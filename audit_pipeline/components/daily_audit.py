@@ -45,7 +45,6 @@ def build_daily_audit(selection: dg.AssetSelection, root: Path) -> dg.Definition
         return [
             dg.RunRequest(run_key=f"rehash {week} {day}", partition_key=day.isoformat(), run_config=REHASH_CONFIG)
             for day in landed_days(policy, week)
-            if policy.start <= day <= week
         ]
 
     return dg.Definitions(jobs=[job], schedules=[schedule, weekly])

@@ -81,7 +81,7 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
                 now=utc_now,
                 entropy=system_entropy,
             )
-            take_inventory(lake, passphrase=_passphrase())
+            take_inventory(lake, passphrase=_passphrase(), checked=report.checked)
             context.log.info(f"{day}: {'sealed' if report.is_new else 'unchanged'}, log size {report.log_size}")
             return dg.MaterializeResult(metadata=_seal_metadata(lake, report))
 

@@ -139,9 +139,12 @@ def _nothing_lost(root: Path) -> dg.AssetChecksDefinition:
 
 
 def landed_days(policy: Policy, today: date) -> list[date]:
-    """Every day that has landed files: what a check run without a partition looks at."""
+    """Every day from the policy's start to `today` that has landed files; those of a stream without dates are today's.
+
+    What a check run without a partition looks at, and what the weekly schedule reads again.
+    """
     landed = (file.day for stream in policy.streams for file in list_landing(policy.places.landing, stream))
-    return sorted({day or today for day in landed})
+    return sorted({day for found in landed if policy.start <= (day := found or today) <= today})
 
 
 def _records_metadata(lake: Lake, day: date, counts: Mapping[str, StreamCounts]) -> Mapping[str, dg.MetadataValue]:

@@ -42,9 +42,11 @@ def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[
         if not evidence.exists(candidate):
             with evidence.create(candidate) as new:
                 # Random bytes in front: else the object's hash would tell a guess of its content right or wrong.
-                new.file.write(struct.pack("<II", ZSTD_SKIPPABLE_MAGIC, NONCE_BYTES) + entropy(NONCE_BYTES))
-                zstd = zstandard.ZstdCompressor(level=1)
-                zstd.copy_stream(source, new.file, read_size=_COPY_BYTES, write_size=_COPY_BYTES)
+                new.write(struct.pack("<II", ZSTD_SKIPPABLE_MAGIC, NONCE_BYTES) + entropy(NONCE_BYTES))
+                zstd = zstandard.ZstdCompressor(level=1).compressobj()
+                while piece := source.read(_COPY_BYTES):
+                    new.write(zstd.compress(piece))
+                new.write(zstd.flush())
                 if new.publish():
                     return candidate
             source.seek(begin)

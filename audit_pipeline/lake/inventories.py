@@ -57,8 +57,10 @@ def read_inventory(
     return inventory, hashlib.sha256(note).hexdigest()
 
 
-def check_goes_on(lake: Lake) -> None:
+def check_goes_on(lake: Lake) -> dict[str, int]:
     """Check that the lake goes on from what its newest mark covers, before anything is added to it.
+
+    Gives back the newest commit of each table that the mark's inventory covers.
 
     Raises:
         StorageError: it was restored from a backup, or cut.
@@ -78,6 +80,7 @@ def check_goes_on(lake: Lake) -> None:
         if table is not None:
             for _ in table.commits(max(least, 0) + 1, there):
                 pass  # reading one refuses it where it is not ours
+    return covered
 
 
 def _marked(lake: Lake, digest: str) -> tlog.Inventory:

@@ -1,4 +1,7 @@
-"""The log's signing key: one PKCS#8 file in a 0700 folder, never made or replaced silently."""
+"""The log's signing key: one PKCS#8 file in a 0700 folder, never made or replaced silently.
+
+Its first line, before the PEM block, is `origin <origin of the log>`. With it the vkey follows from this file alone.
+"""
 
 import os
 import re
@@ -10,47 +13,65 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, StorageError
+from audit_pipeline.lake.objects import sync_file
 
 KEY_FILE = "key.pem"
 VKEY_FILE = "vkey"
 LAKE_ID_BYTES = 16
 _PREFIX = re.compile(r"[A-Za-z0-9.\-]+(/[A-Za-z0-9._\-]+)*")
+_ORIGIN = re.compile(rb"origin ([\x21-\x7e]+)\n")  # RFC 7468 section 2 allows text before the block
 _MAX_PREFIX = 200  # an origin has at most 255 bytes (C2SP tlog-checkpoint), of which the lake id takes 33
 
 
 def make_keys(folder: Path, prefix: str, entropy: Callable[[int], bytes], passphrase: bytes | None) -> str:
     """Make a lake id and a signing key; gives back the vkey, which anyone may know.
 
-    The origin of the log, and the name of the key, is `prefix`/`lake id`.
+    The origin of the log, and the name of the key, is `prefix`/`lake id`. Where `folder` has a key without a vkey, as a
+    call that was cut off leaves it, the vkey of that key is written and nothing is made.
 
     Raises:
         InputError: `folder` has a key already, or `prefix` is no schemeless URL prefix.
+    """
+    check_prefix(prefix)
+    key, vkey_file = folder / KEY_FILE, folder / VKEY_FILE
+    is_begun = key.exists() and not vkey_file.exists()
+    if is_begun:
+        private, origin = _read_key(key, passphrase)
+    else:
+        origin = f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}"
+        private = Ed25519PrivateKey.from_private_bytes(entropy(32))
+    if vkey_file.exists() or origin is None:
+        raise InputError(
+            f"{key if key.exists() else vkey_file}: there is a key already, and a log cannot change its key; restore "
+            "what is missing from your backup, or use another home"
+        )
+    vkey = tlog.format_vkey(tlog.Signer(origin, tlog.ED25519, private).verifier)
+    try:
+        if not is_begun:
+            _make_private_folder(folder)
+            _put_new(key, f"origin {origin}\n".encode() + _pem(private, passphrase), 0o600)
+        # Last: a vkey alone would be of a key that nobody has.
+        _put_new(vkey_file, vkey.encode() + b"\n", 0o644)
+    except OSError as err:
+        raise StorageError(f"{folder}: the key cannot be written: {err.strerror}; run again") from err
+    return vkey
+
+
+def check_prefix(prefix: str) -> None:
+    """Check that an origin may begin with `prefix`.
+
+    Raises:
+        InputError: it is no schemeless URL prefix, or too long.
     """
     if not _PREFIX.fullmatch(prefix) or len(prefix) > _MAX_PREFIX:
         raise InputError(
             f"origin prefix {prefix!r}: expected a host and path without a scheme, such as example.com/audit"
         )
-    for name in (KEY_FILE, VKEY_FILE):
-        if (folder / name).exists():
-            raise InputError(
-                f"{folder / name}: there is a key already, and a log cannot change its key; restore what is missing "
-                "from your backup, or use another home"
-            )
-    origin = f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}"
-    private = Ed25519PrivateKey.from_private_bytes(entropy(32))
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase:
-        encryption = serialization.BestAvailableEncryption(passphrase)
-    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-    vkey = tlog.format_vkey(tlog.Signer(origin, tlog.ED25519, private).verifier)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        _write_private(folder / VKEY_FILE, vkey.encode() + b"\n", 0o644)
-        _write_private(folder / KEY_FILE, pem, 0o600)
-    except OSError as err:
-        raise StorageError(f"{folder}: the key cannot be written: {err.strerror}") from err
-    return vkey
+
+
+def keys_exist(folder: Path) -> bool:
+    """Whether both files are there, so that there is nothing to make or to finish."""
+    return (folder / KEY_FILE).exists() and (folder / VKEY_FILE).exists()
 
 
 def read_vkey(folder: Path) -> str:
@@ -70,6 +91,16 @@ def load_signer(folder: Path, passphrase: bytes | None) -> tlog.Signer:
         InputError: no key, a wrong passphrase, or a key that is not the vkey's.
     """
     path = folder / KEY_FILE
+    private, _ = _read_key(path, passphrase)
+    verifier = tlog.parse_vkey(read_vkey(folder))
+    signer = tlog.Signer(verifier.name, tlog.ED25519, private)
+    if signer.verifier != verifier:
+        raise InputError(f"{path}: is not the key of {folder / VKEY_FILE}; restore both from the same backup")
+    return signer
+
+
+def _read_key(path: Path, passphrase: bytes | None) -> tuple[Ed25519PrivateKey, str | None]:
+    """The key and the origin of its log; None where the file does not say it."""
     try:
         pem = path.read_bytes()
     except OSError as err:
@@ -82,16 +113,35 @@ def load_signer(folder: Path, passphrase: bytes | None) -> tlog.Signer:
         raise InputError(f"{path}: does not open; set AUDIT_KEY_PASSPHRASE to the passphrase it was made with") from err
     if not isinstance(private, Ed25519PrivateKey):
         raise InputError(f"{path}: not an Ed25519 key")
-    verifier = tlog.parse_vkey(read_vkey(folder))
-    signer = tlog.Signer(verifier.name, tlog.ED25519, private)
-    if signer.verifier != verifier:
-        raise InputError(f"{path}: is not the key of {folder / VKEY_FILE}; restore both from the same backup")
-    return signer
+    said = _ORIGIN.match(pem)
+    return private, said[1].decode("ascii") if said else None
 
 
-def _write_private(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+def _pem(private: Ed25519PrivateKey, passphrase: bytes | None) -> bytes:
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        encryption = serialization.BestAvailableEncryption(passphrase)
+    return private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def _make_private_folder(folder: Path) -> None:
+    """Make `folder` and those above it, on disk when this returns."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for path in new:
+        sync_file(path)
+
+
+def _put_new(path: Path, content: bytes, mode: int) -> None:
+    """Create the file whole or not at all, on disk when this returns. A file that has this name stays."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)  # of a call that was cut off: nothing was ever signed with what it holds
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    os.link(temporary, path)
+    temporary.unlink()
+    sync_file(path)

@@ -13,7 +13,7 @@ from urllib.parse import quote_from_bytes
 
 from audit_pipeline.errors import InputError
 
-_WILD = re.compile(r"[*?\[{]")
+_WILD = re.compile(r"[*?{]")
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\{date\}|[^*?{]+|\{")
 LATEST_NS = 2**63 - 1
 """The latest time a column of ns holds, in 2262; a later modification time is taken for this."""
@@ -68,7 +68,8 @@ def list_landing(landing: Path, stream: Stream, day: date | None = None) -> list
     pattern = re.compile(_regex(stream.path), re.DOTALL)
     fixed = landing / stream.fixed_folder
     found = []
-    for relative, size, mtime_ns in _walk(_start(fixed, stream, day), fixed):
+    walked = (file for start in _starts(fixed, stream, day) for file in _walk(start, fixed))
+    for relative, size, mtime_ns in walked:
         match = pattern.fullmatch(f"{stream.fixed_folder}/{relative}" if stream.fixed_folder.parts else relative)
         if match is None:
             continue
@@ -93,23 +94,36 @@ def list_untaken(landing: Path, streams: Sequence[Stream], start: date, today: d
     return sorted((path, reasons.get(path, "no stream's path matches")) for path in everything if path not in taken)
 
 
-def _start(fixed: Path, stream: Stream, day: date | None) -> Path:
-    """Where to walk from: the day's own folder when the date is a whole path part that comes first."""
+def _starts(fixed: Path, stream: Stream, day: date | None) -> list[Path]:
+    """Where to walk from: the folder of `day`, or of each day, where the date is a whole path part that comes first.
+
+    Each walk knows nothing of the others, so a day has the same files whether or not others are asked for.
+    """
     rest = PurePosixPath(stream.path).relative_to(stream.fixed_folder).parts
-    return fixed / day.isoformat() if day is not None and rest[0] == "{date}" and len(rest) > 1 else fixed
+    if rest[0] != "{date}" or len(rest) == 1:
+        return [fixed]
+    try:
+        names = os.listdir(fixed)
+    except OSError as err:
+        _refuse(err)
+        return []
+    dated = [name for name in names if (found := _date(name)) and found.isoformat() == name and day in (None, found)]
+    return [fixed / name for name in dated if (found := _stat(fixed / name)) and stat.S_ISDIR(found.st_mode)]
 
 
 def _walk(start: Path, fixed: Path) -> Iterator[tuple[str, int, int]]:
     """(path below `fixed`, size, time) of every regular file; a folder with several names is walked under one.
 
-    Links to folders are followed last, so that a folder's own name comes before a link to it.
+    Links to folders are followed last, so that a folder's own name comes before a link to it. A link to a folder that
+    holds `start` is not followed.
     """
-    seen: set[tuple[int, int]] = set()
+    holding = {*start.parents, *Path(os.path.realpath(start)).parents}
+    seen = {(found.st_dev, found.st_ino) for path in holding if (found := _stat(path))}
     waiting = deque([start])
     while waiting:
         for folder, folders, files in os.walk(waiting.popleft(), onerror=_refuse):
-            here = Path(folder).stat()
-            if (here.st_dev, here.st_ino) in seen:
+            here = _stat(Path(folder))
+            if here is None or (here.st_dev, here.st_ino) in seen:
                 folders.clear()
                 continue
             seen.add((here.st_dev, here.st_ino))

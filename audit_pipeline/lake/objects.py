@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from audit_pipeline.errors import StorageError
+from audit_pipeline.errors import ProofError, StorageError
 
+_PIECE_BYTES = 1 << 20
 _MOST_BYTES = 512 << 20  # a draft of 700,000 sources; what is larger is never read whole
 
 
@@ -28,13 +29,22 @@ class NewObject:
             # No unnamed files here (macOS, some network file systems): a named one that a crash may leave behind.
             self._temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
             descriptor = os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
-        self.file: BinaryIO = os.fdopen(descriptor, "w+b", buffering=0)
+        # Buffered: a raw file may write less than it is given, and say so only in a number that nobody reads.
+        self.file: BinaryIO = os.fdopen(descriptor, "w+b")
+
+    def write(self, content: bytes) -> None:
+        """All of `content`, or StorageError."""
+        try:
+            self.file.write(content)
+        except OSError as err:
+            raise StorageError(f"{self._path}: cannot be written: {err.strerror}; make room and run again") from err
 
     def publish(self) -> bool:
         """Give the object its name. False when that name is taken already: then the other object stands."""
         descriptor = self.file.fileno()
-        os.fsync(descriptor)
         try:
+            self.file.flush()
+            os.fsync(descriptor)
             if self._temporary is not None:
                 os.link(self._temporary, self._path)
             else:
@@ -47,11 +57,27 @@ class NewObject:
         _sync_folder(self._path.parent)
         return True
 
+    def publish_alike(self) -> None:
+        """Give the object its name, or see that what has the name is the same.
+
+        Raises:
+            ProofError: something else has the name.
+        """
+        if self.publish():
+            return
+        self.file.seek(0)
+        with contextlib.suppress(OSError), self._path.open("rb") as other:
+            while (ours := self.file.read(_PIECE_BYTES)) == other.read(_PIECE_BYTES):
+                if not ours:
+                    return
+        raise ProofError(f"{self._path}: nothing of ours wrote it: remove it and run again")
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.file.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take belongs to an object that has no name
+            self.file.close()
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
@@ -97,7 +123,8 @@ class Folder:
             raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
 
     def exists(self, name: str) -> bool:
-        return self.path(name).exists()
+        """Whether the name is taken, be it by a link to nowhere."""
+        return os.path.lexists(self.path(name))
 
     def create(self, name: str) -> NewObject:
         """A new object to write into and publish."""
@@ -109,7 +136,7 @@ class Folder:
     def put_new(self, name: str, content: bytes) -> bool:
         """Create the object. False when it exists already, whatever its bytes."""
         with self.create(name) as new:
-            new.file.write(content)
+            new.write(content)
             return new.publish()
 
     def replace(self, name: str, content: bytes) -> None:
@@ -130,11 +157,20 @@ class Folder:
             raise StorageError(f"{path}: cannot be written: {err.strerror}") from err
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Names of all objects below the folder `prefix`, sorted within each folder."""
-        for folder, folders, files in os.walk(self.path(prefix) if prefix else self.root):
+        """Names of all objects below the folder `prefix`, sorted within each folder.
+
+        Raises:
+            StorageError: a folder cannot be listed, which must not pass for an empty one.
+        """
+        for folder, folders, files in os.walk(self.path(prefix) if prefix else self.root, onerror=_refuse):
             folders.sort()
             for file in sorted(files):
                 yield (Path(folder) / file).relative_to(self.root).as_posix()
+
+
+def _refuse(err: OSError) -> None:
+    if not isinstance(err, FileNotFoundError):
+        raise StorageError(f"{err.filename}: cannot be listed: {err.strerror}; give this user read access") from err
 
 
 def sync_file(path: Path) -> None:

@@ -60,7 +60,7 @@ def complete_sources(lake: Lake) -> OpenTable:
         for version, commit in records.commits(done + 1, last):
             made.append(put_rows(sources, f"{version}.parquet", source_rows(records, commit)))
             newest_ms = max(newest_ms, commit.time_ms)
-        sources.commit(Commit(newest_ms, SOURCES_APP, last, tuple(made)))
+        sources.commit(Commit(newest_ms, SOURCES_APP, last, tuple(made)), done)
     return sources
 
 

@@ -7,13 +7,14 @@ import duckdb
 import duckdb_extension_delta
 
 from audit_pipeline.errors import InputError, StorageError
+from audit_pipeline.lake.declared import TABLES
+from audit_pipeline.lake.tables import table_exists
 
 _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
-_READING = ("SELECT", "EXPLAIN", "CREATE")  # DuckDB makes a type, in memory, for PIVOT
-AREAS = ("restricted", "audit", "released")
+_READING = ("SELECT", "CREATE")  # DuckDB makes a type, in memory, for PIVOT. EXPLAIN ANALYZE would run a COPY
 
 
 def connect(lake_root: Path) -> duckdb.DuckDBPyConnection:
@@ -67,8 +68,8 @@ def read_rows(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str],
 
 
 def list_tables(lake_root: Path) -> list[Path]:
-    """Folders of the Delta tables of a lake; their last parts are the tables' names, unique over all areas."""
-    return sorted(log.parent for area in AREAS for log in (lake_root / area).glob("*/_delta_log"))
+    """Folders of the Delta tables of a lake, of those that are declared: whatever else lies there is not ours."""
+    return sorted(table.uri(lake_root) for table in TABLES.values() if table_exists(table, lake_root))
 
 
 def _extension() -> Path:

@@ -120,6 +120,26 @@ def _expanded(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
+def check_statistics(open_: OpenTable, name: str) -> None:
+    """Check that a data file's own statistics are those of its values: engines skip what they say is not there.
+
+    Raises:
+        ProofError: they are not, or there are some where we write none.
+        StorageError: the file cannot be read.
+    """
+    path, indexed = open_.files.path(name), list(open_.table.indexed)
+    with decoding(path), pq.ParquetFile(open_.files.file(name)) as file:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, columns=indexed)
+            for at in range(file.metadata.num_columns):
+                column = file.metadata.row_group(group).column(at)
+                is_indexed, said = column.path_in_schema in indexed, column.statistics
+                bounds = None if said is None or not said.has_min_max else (said.min, said.max)
+                least = pc.min_max(rows[column.path_in_schema]).as_py() if is_indexed else {}
+                if bounds != ((least["min"], least["max"]) if is_indexed else None) or column.has_column_index:
+                    raise ProofError(f"{path}: its statistics of {column.path_in_schema} are not those of its rows")
+
+
 def snapshot_fault(entry: tlog.SourceEntry, rows: FoundRows) -> str | None:
     """Why these rows are not the records that `entry` commits to; None where they are."""
     if rows.count != entry.records:

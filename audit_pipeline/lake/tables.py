@@ -31,7 +31,7 @@ from audit_pipeline.lake.commits import (
 )
 from audit_pipeline.lake.declared import Table
 from audit_pipeline.lake.decoding import decoding, one_line
-from audit_pipeline.lake.objects import Folder, sync_file
+from audit_pipeline.lake.objects import Folder, NewObject, sync_file
 
 CHECKPOINT_EVERY = 100
 LAST_CHECKPOINT = "_delta_log/_last_checkpoint"
@@ -60,15 +60,15 @@ class OpenTable:
         """Last committed version of an application's transactions; 0 when there is none."""
         return self._delta.transaction_version(app) or 0
 
-    def commit(self, commit: Commit) -> bool:
-        """Append one commit. False when its transaction, or a later one of the same application, is there already.
+    def commit(self, commit: Commit, after: int) -> bool:
+        """Append one commit. False where `after` is not, or no longer, the newest transaction of its application.
 
         The newest version is loaded either way.
         """
         content = format_commit(commit)
         for _ in range(_COMMIT_ATTEMPTS):
             # Another writer's commit in between may be this very transaction, so it is looked at before each attempt.
-            if self.transaction(commit.app) >= commit.number:
+            if self.transaction(commit.app) != after:
                 return False
             is_ours = self.files.put_new(commit_file(self.version + 1), content)
             self.reload()
@@ -173,13 +173,28 @@ _DICTIONARY = frozenset(
 
 
 def put_rows(open_: OpenTable, name: str, rows: pa.Table) -> DataFile:
-    """Write `rows` as the data file `name`; where that file exists, it stands."""
-    with open_.files.create(name) as new:
-        writer = write_parquet(new.file, open_.table.schema, open_.table.indexed)
-        writer.write_table(rows.cast(open_.table.schema))
-        writer.close()
-        new.publish()
+    """Write `rows` as the data file `name`.
+
+    Raises:
+        ProofError: a file of that name is there, and is not of these rows.
+    """
+    with _new_file(open_, name, rows) as new:
+        new.publish_alike()
     return describe_file(open_, name)
+
+
+def offer_rows(open_: OpenTable, name: str, rows: pa.Table) -> bool:
+    """Write `rows` as the data file `name`, unless there is one: False, whatever it holds."""
+    with _new_file(open_, name, rows) as new:
+        return new.publish()
+
+
+def _new_file(open_: OpenTable, name: str, rows: pa.Table) -> NewObject:
+    new = open_.files.create(name)
+    writer = write_parquet(new.file, open_.table.schema, open_.table.indexed)
+    writer.write_table(rows.cast(open_.table.schema))
+    writer.close()
+    return new
 
 
 def describe_file(open_: OpenTable, name: str) -> DataFile:

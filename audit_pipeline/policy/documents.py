@@ -1,16 +1,23 @@
 """YAML documents that know the line of each value, so that an error can name it."""
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.reader import ReaderError
 
 from audit_pipeline.errors import PolicyError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_MOST_DEEP = 50  # a policy has four levels; PyYAML calls itself for each, and Python bounds that
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+# Besides its own, PyYAML lets through what int(), float() and chr() raise: of `0x_`, of 5000 digits, of "\U00110000".
+_UNREADABLE = (yaml.YAMLError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +42,101 @@ class Document:
             node = found[0]
         return dataclasses.replace(self, node=node)
 
+    @property
+    def line(self) -> int:
+        """From 1."""
+        return int(self.node.start_mark.line) + 1
+
     def parse(self, model: type[Model]) -> Model:
-        loader = yaml.SafeLoader("")
+        value = self._value()
         try:
-            return model.model_validate(loader.construct_document(self.node))
+            return model.model_validate(value)
         except ValidationError as err:
             where = err.errors()[0]["loc"]
-            line = self.child(*where).node.start_mark.line + 1
             name = ".".join(map(str, where)) or "attributes"
-            raise PolicyError(f"{self.file}:{line}: {name}: {first_message(err)}") from err
-        except yaml.YAMLError as err:
-            raise PolicyError(f"{self.file}: {' '.join(str(err).split())}") from err
+            raise PolicyError(f"{self.file}:{self.child(*where).line}: {name}: {first_message(err)}") from err
+
+    def _value(self) -> Any:
+        """What the models judge. A time stays text: PyYAML would refuse a day that no calendar has in its own way."""
+        node = self.node
+        if isinstance(node, yaml.MappingNode):
+            return {key.value: dataclasses.replace(self, node=value)._value() for key, value in node.value}
+        if isinstance(node, yaml.SequenceNode):
+            return [dataclasses.replace(self, node=value)._value() for value in node.value]
+        if node.tag == _TIMESTAMP:
+            return node.value
+        try:
+            return yaml.SafeLoader("").construct_document(node)
+        except _UNREADABLE as err:
+            raise PolicyError(f"{self.file}:{self.line}: {node.value[:40]!r} has no value; put it in quotes") from err
 
 
 def read_documents(file: Path, text: str) -> list[Document]:
-    try:
-        nodes = list(yaml.compose_all(text, yaml.SafeLoader))
-    except yaml.YAMLError as err:
-        raise PolicyError(f"{file}: not YAML: {' '.join(str(err).split())}") from err
-    documents = [Document(file, node) for node in nodes if node is not None]
+    """The documents of a file's text, in order, with plain values and no key twice in a mapping.
+
+    Raises:
+        PolicyError: it names the file and the line.
+    """
+    _refuse_references(file, text)
+    documents = [Document(file, node) for node in yaml.compose_all(text, yaml.SafeLoader) if node is not None]
     for document in documents:
-        _refuse_repeated_keys(document)
+        _refuse_keys(document)
     return documents
 
 
-def _refuse_repeated_keys(document: Document) -> None:
+def _refuse_references(file: Path, text: str) -> None:
+    """Refuse what makes a value other than its text says: an alias may even lie inside its own anchor."""
+    depth = 0
+    for event in _parse(file, text):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            found = "an alias (*); write the value out"
+        elif getattr(event, "anchor", None) is not None:
+            found = "an anchor (&); remove it"
+        elif getattr(event, "tag", None) is not None:
+            found = "a tag (!); remove it"
+        elif depth > _MOST_DEEP:
+            found = f"more than {_MOST_DEEP} levels deep; write it flatter"
+        else:
+            continue
+        raise PolicyError(f"{file}:{event.start_mark.line + 1}: {found}")
+
+
+def _parse(file: Path, text: str) -> list[yaml.Event]:
+    """The events of a text; composing it then finds nothing more to refuse."""
+    try:
+        loader = yaml.SafeLoader(text)
+    except ReaderError as err:
+        line = text.count("\n", 0, err.position) + 1
+        raise PolicyError(f"{file}:{line}: not YAML: has the character {err.character!r}; remove it") from err
+    try:
+        return list(_events(loader))
+    except _UNREADABLE as err:
+        line = getattr(err, "problem_mark", loader).line + 1
+        raise PolicyError(f"{file}:{line}: not YAML: {getattr(err, 'problem', err)}; correct this line") from err
+
+
+def _events(loader: yaml.SafeLoader) -> Iterator[yaml.Event]:
+    while loader.check_event():
+        yield loader.get_event()
+
+
+def _refuse_keys(document: Document) -> None:
+    """Refuse a key that is given twice, or that is no plain text."""
     node = document.node
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                raise PolicyError(f"{document.file}:{line}: a key that is no plain text; write a name and a colon")
             if key.value in seen:
                 # YAML readers keep the last one and say nothing: a stream could vanish.
                 raise PolicyError(f"{document.file}:{key.start_mark.line + 1}: {key.value!r} is given twice; keep one")
             seen.add(key.value)
     children = [v for _, v in node.value] if isinstance(node, yaml.MappingNode) else node.value
     for child in children if isinstance(node, yaml.CollectionNode) else ():
-        _refuse_repeated_keys(dataclasses.replace(document, node=child))
+        _refuse_keys(dataclasses.replace(document, node=child))
 
 
 def read_text(file: Path) -> str:

@@ -46,7 +46,9 @@ class StreamAttributes(BaseModel):
         plain = path.replace("{date}", "", 1)
         if "{" in plain or "}" in plain:
             raise ValueError(f"{path!r}: expected '{{date}}' at most once and no other braces")
-        if "\\" in path or {"..", ".", ""} & set(path.split("/")):
+        if "[" in path or "]" in path:
+            raise ValueError(f"{path!r}: '[' and ']' have no meaning here; use * or ?, or declare several streams")
+        if "\\" in path or "\0" in path or {"..", ".", ""} & set(path.split("/")):
             raise ValueError(
                 f"{path!r}: expected a path relative to the landing zone, with '/' and without '.' or '..'"
             )

@@ -33,14 +33,14 @@ def verify_apart(
         "last": last and last.isoformat(),
         "trust": None if trust is None else format_trust(trust).decode("utf-8", "surrogateescape"),
     }
-    command = [sys.executable, "-m", "audit_pipeline.verify.apart"]
+    command = [sys.executable, "-P", "-m", "audit_pipeline.verify.apart"]  # -P: no code from the working folder
     # Our own interpreter, with nothing from outside on the command line.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603
         output, errors = child.communicate(json.dumps(request).encode())
     problems, reading = [], list[str]()
     for line in output.splitlines():
         said = _read(line)
-        if "verification" in said:
+        if "verification" in said and child.returncode == 0:
             return _verification(said["verification"])
         if "problem" in said:
             problems.append(Problem(**said["problem"]))

@@ -8,17 +8,14 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import AuditError, ProofError, StorageError
-from audit_pipeline.lake import evidence
+from audit_pipeline.errors import AuditError, ProofError
+from audit_pipeline.lake.adoption import check_object
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
-from audit_pipeline.lake.compression import decompressed
 from audit_pipeline.lake.declared import SOURCES
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SOURCES_APP, source_rows
-from audit_pipeline.lake.rows import FoundRows, SnapshotName, count_rows, rows_of_file, snapshot_fault
-from audit_pipeline.lake.slices import skip
+from audit_pipeline.lake.rows import FoundRows, SnapshotName, check_statistics, count_rows, rows_of_file, snapshot_fault
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.verify.findings import DayRange, Findings, Problem
@@ -125,6 +122,8 @@ def check_rows(records: Replay, entries: Entries, days: DayRange, findings: Find
             findings.add("records", found)
         else:
             _check_file(entries.by_version[version], found, findings)
+            (file,) = records.commits[version].files
+            findings.guard("records", lambda file=file: check_statistics(records.table, file.name))  # type: ignore[misc]
 
 
 def _check_file(entries: Iterable[tlog.SourceEntry], found: dict[SnapshotName, FoundRows], findings: Findings) -> None:
@@ -162,7 +161,7 @@ def _check_kept(lake: Lake, entry: tlog.SourceEntry, row: dict[str, Any], findin
     for column, compression, start in (("object", entry.compression, entry.start), ("line_object", "none", 0)):
         if row[column]:
             try:
-                _check_object(lake.evidence, row[column], entry, row["nonce"], compression, start)
+                check_object(lake.evidence, row[column], entry, row["nonce"], compression, start)
             except AuditError as err:
                 findings.add_of("evidence", entry, str(err))
 
@@ -176,17 +175,6 @@ def _read_file(records: OpenTable, name: str, expected: int) -> dict[SnapshotNam
         return rows_of_file(records, name)
     except AuditError as err:
         return str(err)
-
-
-def _check_object(
-    objects: Folder, name: str, entry: tlog.SourceEntry, nonce: bytes, compression: str, start: int
-) -> None:
-    size_bytes = entry.end - entry.start
-    with evidence.open_object(objects, name) as kept, decompressed(kept, compression) as stream:
-        skip(stream, start)
-        found = evidence.digest_stream(stream, nonce, size_bytes)
-    if found != (entry.content, size_bytes):
-        raise StorageError(f"{objects.path(name)}: not the bytes that were taken in; restore it from a backup")
 
 
 def _name(row: dict[str, object]) -> SnapshotName:

@@ -317,7 +317,7 @@ def _events_signed(forger: Forger, place: str) -> None:
     forger.list_again()
 
 
-@forgery("an event table forged, listed in one more inventory", *EVENT_PLACES[:3], by=KEY, found_at=())
+@forgery("an event table forged, listed in one more inventory", *EVENT_PLACES[:3], by=KEY)
 def _events_listed(forger: Forger, place: str) -> None:
     """A run that died between inventory and mark leaves the same."""
     forge_event(forger, place)

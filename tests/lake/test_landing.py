@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_pipeline.lake.landing import Stream, list_landing
+from audit_pipeline.lake.landing import Landed, Stream, list_landing, list_untaken
 
 DAY = date(2026, 3, 5)
 
@@ -75,6 +75,85 @@ def test_a_folder_that_links_back_to_itself_is_walked_once(landing: Path) -> Non
     (landing / "runs/2026-03-05/again").symlink_to(landing / "runs/2026-03-05")
 
     assert paths(landing, "runs/{date}/**", DAY) == ["2026-03-05/a.jsonl", "2026-03-05/deep/er/b.json"]
+
+
+def by_day(landing: Path, path: str) -> list[Landed]:
+    """The files of all days, after a check that asking for each day alone gives the same."""
+    stream = Stream("s", path)
+    found = list_landing(landing, stream)
+    days = sorted({file.day for file in found} | {DAY, date(2026, 3, 4), date(2026, 3, 6)})
+    assert [file for day in days for file in list_landing(landing, stream, day)] == found
+    return found
+
+
+@pytest.mark.parametrize("path", ["runs/{date}/**", "*/{date}/**", "**/{date}/**"])
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("runs/2026-03-04", "2026-03-05"),
+        ("runs/2026-03-05/tomorrow", "../2026-03-06"),
+        ("runs/2026-03-05/up", ".."),
+        ("runs/2026-03-05/deep/top", "../../.."),
+        ("runs/2026-03-05/deep/self", "."),
+        ("runs/2026-03-04", ".."),
+        ("runs/2026-03-04", "2026-03-04"),
+        ("runs/2026-03-04", "notes.txt"),
+        ("runs/2026-03-04", "nowhere"),
+        ("copy", "runs"),
+    ],
+)
+def test_a_day_alone_has_the_files_it_has_among_all_days(landing: Path, path: str, link: str, target: str) -> None:
+    """Else a run of the day and the look for days with work would disagree for ever."""
+    (landing / link).symlink_to(target)
+
+    by_day(landing, path)
+
+
+def test_a_day_that_links_to_another_day_has_its_files_too(landing: Path) -> None:
+    (landing / "runs/2026-03-04").symlink_to("2026-03-05")
+
+    found = [file.path for file in by_day(landing, "runs/{date}/**")]
+
+    assert found == [
+        *("2026-03-04/a.jsonl", "2026-03-04/deep/er/b.json"),
+        *("2026-03-05/a.jsonl", "2026-03-05/deep/er/b.json"),
+        "2026-03-06/c.jsonl",
+    ]
+
+
+def test_within_a_day_a_folder_is_taken_under_its_own_name_alone(landing: Path) -> None:
+    (landing / "runs/2026-03-05/also").symlink_to("deep")
+
+    assert paths(landing, "runs/{date}/**", DAY) == ["2026-03-05/a.jsonl", "2026-03-05/deep/er/b.json"]
+
+
+def test_a_link_to_a_folder_that_holds_it_is_not_followed(landing: Path) -> None:
+    """Followed, the files of other days would become files of this one."""
+    (landing / "runs/2026-03-05/up").symlink_to("..")
+    (landing / "runs/2026-03-05/top").symlink_to("../../..")
+
+    assert [file.path for file in by_day(landing, "runs/{date}/**")] == [
+        *("2026-03-05/a.jsonl", "2026-03-05/deep/er/b.json", "2026-03-06/c.jsonl"),
+    ]
+
+
+def test_many_links_to_links_are_walked_in_good_time(landing: Path) -> None:
+    """Each folder has two links to the next: followed under every name that would be 2^40 folders."""
+    for number in range(40):
+        folder = landing / "runs/2026-03-05" / f"chain{number:02}"
+        folder.mkdir()
+        for name in ("left", "right"):
+            (folder / name).symlink_to(f"../chain{number + 1:02}")
+
+    assert len(paths(landing, "runs/{date}/**", DAY)) == 2
+
+
+def test_a_linked_day_is_not_untaken(landing: Path) -> None:
+    (landing / "runs/2026-03-04").symlink_to("2026-03-05")
+
+    untaken = list_untaken(landing, [Stream("s", "runs/{date}/**")], date(2026, 3, 1), date(2026, 3, 9))
+
+    assert [path for path, _ in untaken if path.startswith("runs/2026-03-0")] == []
 
 
 def test_a_pipe_is_not_a_file(landing: Path) -> None:

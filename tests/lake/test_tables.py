@@ -29,9 +29,9 @@ def test_a_transaction_lands_once_whichever_handle_brings_it(tmp_path: Path) -> 
     first, second = open_table(THINGS, tmp_path, LAKE), open_table(THINGS, tmp_path, LAKE)
     file = put_rows(first, "1.parquet", rows(1, 2))
 
-    assert first.commit(Commit(0, "app", 1, (file,)))
-    assert not second.commit(Commit(0, "app", 1, (file,)))
-    assert not first.commit(Commit(0, "app", 1, (file,)))
+    assert first.commit(Commit(0, "app", 1, (file,)), 0)
+    assert not second.commit(Commit(0, "app", 1, (file,)), 0)
+    assert not first.commit(Commit(0, "app", 1, (file,)), 0)
 
     assert open_table(THINGS, tmp_path, LAKE).read(["n"]).column("n").to_pylist() == [1, 2]
 
@@ -39,8 +39,8 @@ def test_a_transaction_lands_once_whichever_handle_brings_it(tmp_path: Path) -> 
 def test_other_transactions_do_not_get_in_each_others_way(tmp_path: Path) -> None:
     first, second = open_table(THINGS, tmp_path, LAKE), open_table(THINGS, tmp_path, LAKE)
 
-    assert first.commit(Commit(0, "a", 1, (put_rows(first, "a.parquet", rows(1)),)))
-    assert second.commit(Commit(0, "b", 1, (put_rows(second, "b.parquet", rows(2)),)))
+    assert first.commit(Commit(0, "a", 1, (put_rows(first, "a.parquet", rows(1)),)), 0)
+    assert second.commit(Commit(0, "b", 1, (put_rows(second, "b.parquet", rows(2)),)), 0)
 
     assert sorted(open_table(THINGS, tmp_path, LAKE).read(["n"]).column("n").to_pylist()) == [1, 2]
 
@@ -48,7 +48,7 @@ def test_other_transactions_do_not_get_in_each_others_way(tmp_path: Path) -> Non
 def test_rows_of_one_day_come_from_files_that_may_have_it(tmp_path: Path) -> None:
     table = open_table(THINGS, tmp_path, LAKE)
     files = [put_rows(table, f"{n}.parquet", rows(n, day=date(2026, 3, n))) for n in (1, 2, 3)]
-    table.commit(Commit(0, "app", 1, tuple(files)))
+    table.commit(Commit(0, "app", 1, tuple(files)), 0)
     (tmp_path / "restricted/things/3.parquet").unlink()
 
     assert table.read(["n"], date(2026, 3, 2)).column("n").to_pylist() == [2]
@@ -96,7 +96,7 @@ def test_the_log_is_kept_forever_and_rows_cannot_be_deleted(tmp_path: Path) -> N
 def test_checkpoints_of_the_table_leave_every_commit_in_place(tmp_path: Path) -> None:
     table = open_table(THINGS, tmp_path, LAKE)
     for n in range(1, 111):
-        assert table.commit(Commit(n, "app", n, (put_rows(table, f"{n}.parquet", rows(n)),)))
+        assert table.commit(Commit(n, "app", n, (put_rows(table, f"{n}.parquet", rows(n)),)), n - 1)
 
     assert (tmp_path / "restricted/things/_delta_log/_last_checkpoint").exists()
     assert [commit.time_ms for _, commit in table.commits(1, 110)] == list(range(1, 111))
@@ -107,7 +107,7 @@ def test_statistics_are_kept_of_the_indexed_columns_alone(tmp_path: Path) -> Non
     table = open_table(THINGS, tmp_path, LAKE)
     secret = rows(1).set_column(2, SCHEMA.field("text"), pa.array(["secret"]))
 
-    table.commit(Commit(0, "app", 1, (put_rows(table, "1.parquet", secret),)))
+    table.commit(Commit(0, "app", 1, (put_rows(table, "1.parquet", secret),)), 0)
 
     log = (tmp_path / "restricted/things/_delta_log" / f"{1:020}.json").read_text()
     add = next(json.loads(line)["add"] for line in log.splitlines() if '"add"' in line)
