@@ -14,6 +14,7 @@ from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.landing import Landed, Stream, list_landing
+from audit_pipeline.lake.logbook import read_log
 from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.planning import is_unchanged
@@ -23,6 +24,7 @@ from audit_pipeline.lake.snapshots import Taken
 from audit_pipeline.lake.tables import OpenTable, describe_file, table_exists
 from audit_pipeline.lake.taking import take
 from audit_pipeline.records import canonical
+from audit_pipeline.tlog import SealEntry
 
 _BATCH_SOURCES = 10_000
 _WORKERS = 2
@@ -86,7 +88,7 @@ def ingest_day(
 
 
 def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: date, rehash: bool = False) -> list[date]:
-    """Days with work: from the last sealed one to today, and earlier ones since `start` that have files not taken in.
+    """Days with work: from the last sealed one to today, and earlier ones with something not taken in or not sealed.
 
     Before the first seal, from the first day that has files. `rehash`: all days that have files have work.
     """
@@ -102,13 +104,18 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
                 and (rehash or state is None or not is_unchanged(landed, state))
             ):
                 waiting.add(landed.day)
-    sealed = (
-        set(lake.open(SEALS).read(["day"]).column("day").to_pylist())
-        if table_exists(SEALS, lake.places.lake)
-        else set()
-    )
+    log = read_log(lake.open(SEALS)) if table_exists(SEALS, lake.places.lake) else []
+    sealed = {seal.day for seal in log}
+    waiting |= _days_not_sealed(sources, log)
     first = max(sealed, default=min(waiting, default=today))
     return sorted(waiting | {first + timedelta(days=n) for n in range((today - first).days + 1)})
+
+
+def _days_not_sealed(sources: OpenTable, log: Sequence[SealEntry]) -> set[date]:
+    """The days that have snapshots under no seal, as when a run was stopped between taking in and sealing."""
+    unsealed = Counter(sources.read(["day"]).column("day").to_pylist())
+    unsealed.subtract({day: sum(seal.size for seal in log if seal.day == day) for day in unsealed})
+    return {day for day, count in unsealed.items() if count > 0}
 
 
 def check_nothing_lost(lake: Lake, streams: Sequence[Stream], day: date, *, today: date) -> list[str]:
@@ -238,6 +245,7 @@ class _Worker:
                     state,
                     self._entropy,
                     rehash=rehash,
+                    own=self._lake.places.own,
                 ):
                     is_full = size_bytes + taken.size_bytes > SNAPSHOT_BYTES or records + taken.count > SNAPSHOT_RECORDS
                     if batch and (is_full or len(batch) >= _BATCH_SOURCES):

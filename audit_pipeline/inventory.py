@@ -88,6 +88,8 @@ def _inventory(
     for path, found in digest_files(lake, sorted(paths)):
         if found is None:
             raise StorageError(f"{path}: is named by what was stored, but is gone; restore it from a backup")
+        if isinstance(found, StorageError):
+            raise found
         files.append(found)
     number = 1 if before is None else before.number + 1
     return tlog.Inventory(lake.lake_id, number, digest, log_size, versions, tuple(files))

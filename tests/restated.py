@@ -221,7 +221,11 @@ class _State:
                 entry, said = snapshot.entry, snapshot.said
                 row |= {"nonce": row["nonce"].hex(), "day": str(row["day"])}
                 row["ingested_at"] = row["ingested_at"].isoformat()
-                more = {"data_file": snapshot.file, "ingested_at": snapshot.time, "source_id": entry["source"]}
+                more: dict[str, Any] = {
+                    "data_file": snapshot.file,
+                    "ingested_at": snapshot.time,
+                    "source_id": entry["source"],
+                }
                 start, end = entry["bytes"].split()
                 more |= {"start": int(start), "end": int(end)}
                 more |= {name: int(entry[name]) for name in ("generation", "snapshot", "position", "records")}

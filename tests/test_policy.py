@@ -117,6 +117,9 @@ def test_without_a_policy_folder_the_error_names_the_cure(tmp_path: Path) -> Non
         ('path: "runs/{date}/**"', 'path: "runs//**"', 9, "relative to the landing zone"),
         ('path: "runs/{date}/**"', 'path: "{date}/{date}"', 9, "at most once"),
         ('path: "runs/{date}/**"', 'path: "runs/{hour}"', 9, "no other braces"),
+        ('path: "runs/{date}/**"', 'path: "runs/[ab]*/{date}/**"', 9, "use * or ?"),
+        ('path: "runs/{date}/**"', 'path: "runs/a]/**"', 9, "use * or ?"),
+        ('path: "runs/{date}/**"', 'path: "runs/\\0/**"', 9, "relative to the landing zone"),
         ('path: "runs/{date}/**"', 'pth: "runs/{date}/**"', 8, "Field required"),
         ('path: "runs/{date}/**"', 'path: "runs"\n      paths: "x"', 10, "unknown key"),
         ('path: "runs/{date}/**"', 'path: "runs"\n      format: trl', 10, "no known format"),
@@ -128,6 +131,18 @@ def test_without_a_policy_folder_the_error_names_the_cure(tmp_path: Path) -> Non
         ('start: "2026-01-01"', "start: yesterday", 6, "expected a date"),
         ('start: "2026-01-01"', "start: 1767225600", 6, "expected a date"),
         ("streams:", "streams: []\n  more:", 7, "at least 1 item"),
+        ('start: "2026-01-01"', "start: 2026-02-30", 6, "expected a date"),
+        ('start: "2026-01-01"', "start: 2026-01-01T25:00:00Z", 6, "expected a date"),
+        ('start: "2026-01-01"', "start: 0x_", 6, "put it in quotes"),
+        ('start: "2026-01-01"', f"start: {'9' * 5000}", 6, "put it in quotes"),
+        ('start: "2026-01-01"', "start: !!int none", 6, "a tag"),
+        ('start: "2026-01-01"', "start: &a [*a]", 6, "an anchor"),
+        ('start: "2026-01-01"', "start: *a", 6, "an alias"),
+        ('start: "2026-01-01"', "? [start, {}]\n  : 2026-01-01", 6, "a key that is no plain text"),
+        ('start: "2026-01-01"', "start: 2026-01-01\n  <<: {start: 2026-02-01}", 7, "unknown key"),
+        ('start: "2026-01-01"', "start: " + "[" * 5000 + "]" * 5000, 6, "deep"),
+        ('start: "2026-01-01"', 'start: "\\U00110000"', 6, "not YAML"),
+        ('start: "2026-01-01"', "start: [2026-01-01\n  }", 7, "not YAML"),
     ],
 )
 def test_a_wrong_attribute_is_refused_by_file_and_line(root: Path, old: str, new: str, line: int, words: str) -> None:
@@ -150,7 +165,15 @@ def test_a_date_needs_no_quotes(root: Path) -> None:
 def test_a_file_that_is_not_yaml_is_refused(root: Path) -> None:
     (root / RUN_LOGS).write_text("type: [")
 
-    with pytest.raises(PolicyError, match=r"defs\.yaml: not YAML"):
+    with pytest.raises(PolicyError, match=r"defs\.yaml:1: not YAML"):
+        load_policy(root, {})
+
+
+@pytest.mark.parametrize("content", [b"type: \x00\n", b"type: \xff\n", b"%YAML 9.9\n---\ntype: x\n"])
+def test_bytes_that_no_yaml_has_are_refused_in_one_line(root: Path, content: bytes) -> None:
+    (root / RUN_LOGS).write_bytes(content)
+
+    with pytest.raises(PolicyError, match=r"^[^\n]*defs\.yaml:[^\n]*$"):
         load_policy(root, {})
 
 
@@ -225,6 +248,8 @@ def test_a_taken_or_wrong_name_is_refused_and_nothing_is_written(root: Path) -> 
         add_stream(root, "_audit", "elsewhere/**")
     with pytest.raises(InputError, match=r"without '\.' or '\.\.'"):
         add_stream(root, "votes", "../votes")
+    with pytest.raises(InputError, match=r"use \* or \?"):
+        add_stream(root, "votes", "votes/[ab].csv")
 
     assert (root / RUN_LOGS).read_text() == before
 

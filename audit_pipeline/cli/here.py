@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from audit_pipeline.lake.opened import Lake
     from audit_pipeline.policy import Policy
+    from audit_pipeline.tlog.trust import Trust
 
 DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -20,10 +21,15 @@ def policy_here() -> "Policy":
     return load_policy(find_policy(os.environ, Path.cwd()), os.environ)
 
 
-def lake_here() -> "Lake":
+def lake_here(trust: "Trust | None" = None) -> "Lake":
+    """The lake. An auditor, who has no folder of keys, opens it with the key that they believe."""
+    from audit_pipeline.lake.keys import VKEY_FILE
     from audit_pipeline.lake.opened import open_lake
+    from audit_pipeline.tlog import format_vkey
 
-    return open_lake(policy_here().places)
+    places = policy_here().places
+    is_auditor = trust is not None and not (places.keys / VKEY_FILE).exists()
+    return open_lake(places, format_vkey(trust.logs[0]) if trust and is_auditor else None)
 
 
 def passphrase() -> bytes | None:

@@ -66,7 +66,7 @@ def verify(
     if first and last and first > last:
         raise click.UsageError("--from is after --to")
     trust = read_trust(trust_file) if trust_file else None
-    lake = lake_here()
+    lake = lake_here(trust)
     _require_begun(lake, trust)
     with waiting("verifying"):
         found = verify_apart(
@@ -82,7 +82,7 @@ def verify(
     if found.problems or missing:
         click.get_current_context().exit(1)
     if save_to is not None:
-        save_trust(save_to, trust_file, trust, lake)
+        save_trust(save_to, trust_file, trust, lake, found.checkpoint)
 
 
 def _require_begun(lake: "Lake", trust: "Trust | None") -> None:
@@ -134,7 +134,8 @@ def query(sql: str, style: str | None) -> None:
             print_json(dict(zip(columns, row, strict=True)))
     elif style == "csv":
         for line in (columns, *rows):
-            click.echo(csv_line(line, is_terminal=sys.stdout.isatty()))
+            # Not click.echo, which takes out what looks like colour.
+            sys.stdout.write(csv_line(line, is_terminal=sys.stdout.isatty()) + "\n")
     else:
         print_table(columns, rows)
 

@@ -27,8 +27,8 @@ def read_trust(file: Path) -> "Trust":
         raise InputError(f"{file}: {err}") from err
 
 
-def save_trust(file: Path, given_file: Path | None, given: "Trust | None", lake: "Lake") -> None:
-    """Keep what was believed, with the log's checkpoint of now as the one held. The file that was given is renewed.
+def save_trust(file: Path, given_file: Path | None, given: "Trust | None", lake: "Lake", checkpoint: str) -> None:
+    """Keep what was believed, with the checkpoint that was checked as the one held. The file that was given is renewed.
 
     Raises:
         InputError: another file is there already: what somebody believed is never overwritten.
@@ -39,7 +39,7 @@ def save_trust(file: Path, given_file: Path | None, given: "Trust | None", lake:
 
     is_same = given_file is not None and file.exists() and file.samefile(given_file)
     trust = given or Trust((parse_vkey(lake.vkey),))
-    content = format_trust(dataclasses.replace(trust, held=lake.log.get("checkpoint")))
+    content = format_trust(dataclasses.replace(trust, held=checkpoint.encode()))
     folder = Folder(file.absolute().parent)
     if is_same:
         folder.replace(file.name, content)

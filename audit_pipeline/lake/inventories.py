@@ -101,15 +101,15 @@ def stored_path(lake: Lake, path: str) -> Path:
     return {"lake": lake.places.lake, "evidence": lake.places.evidence, "log": lake.places.log}[area] / name
 
 
-def digest_files(lake: Lake, paths: Iterable[str]) -> Iterator[tuple[str, tlog.StoredFile | None]]:
-    """Each path and what is stored there, or None where no regular file is, in order; on both cores."""
+def digest_files(lake: Lake, paths: Iterable[str]) -> Iterator[tuple[str, tlog.StoredFile | StorageError | None]]:
+    """Each path with what is stored there, None for no file, or why it cannot be read; in order, on two cores."""
     waiting = iter(paths)
     with ThreadPoolExecutor(_WORKERS) as pool:
         while some := list(islice(waiting, _AT_ONCE)):
             yield from zip(some, pool.map(lambda path: _digest(lake, path), some), strict=True)
 
 
-def _digest(lake: Lake, path: str) -> tlog.StoredFile | None:
+def _digest(lake: Lake, path: str) -> tlog.StoredFile | StorageError | None:
     where = stored_path(lake, path)
     if not where.is_file() or where.is_symlink():
         return None
@@ -120,5 +120,5 @@ def _digest(lake: Lake, path: str) -> tlog.StoredFile | None:
                 hasher.update(piece)
                 size_bytes += len(piece)
     except OSError as err:
-        raise StorageError(f"{where}: cannot be read: {err.strerror}") from err
+        return StorageError(f"{where}: cannot be read: {err.strerror}; give this user read access")
     return tlog.StoredFile(path, size_bytes, hasher.hexdigest())

@@ -107,8 +107,8 @@ def _starts(fixed: Path, stream: Stream, day: date | None) -> list[Path]:
     except OSError as err:
         _refuse(err)
         return []
-    dated = [name for name in names if (found := _date(name)) and found.isoformat() == name and day in (None, found)]
-    return [fixed / name for name in dated if (found := _stat(fixed / name)) and stat.S_ISDIR(found.st_mode)]
+    dated = [fixed / name for name in names if (at := _date(name)) and at.isoformat() == name and day in (None, at)]
+    return [path for path in dated if (found := _stat(path)) and stat.S_ISDIR(found.st_mode)]
 
 
 def _walk(start: Path, fixed: Path) -> Iterator[tuple[str, int, int]]:

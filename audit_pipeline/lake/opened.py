@@ -40,12 +40,12 @@ class Lake:
         return Folder(self.places.log)
 
 
-def open_lake(places: Places) -> Lake:
-    """The lake of a profile, named by its key.
+def open_lake(places: Places, vkey: str | None = None) -> Lake:
+    """The lake of a profile, named by its key: `vkey`, or the one in the profile's folder of keys.
 
     Raises:
-        InputError: there is no key yet.
+        InputError: there is no key.
     """
-    vkey = read_vkey(places.keys)
+    vkey = vkey or read_vkey(places.keys)
     origin = parse_vkey(vkey).name
     return Lake(places, origin, origin.rsplit("/", 1)[-1], vkey)

@@ -16,3 +16,8 @@ class Places:
     marks: Path
     reports: Path
     dagster: Path
+
+    @property
+    def own(self) -> tuple[Path, ...]:
+        """Where the pipeline writes: nothing there is a landed file."""
+        return self.lake, self.evidence, self.log, self.keys, self.marks, self.reports, self.dagster

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import date
@@ -40,10 +40,12 @@ def take(
     entropy: Entropy,
     *,
     rehash: bool = False,
+    own: Sequence[Path] = (),
 ) -> Iterator[Taken]:
     """The snapshots that bring a source from `state` to its present end; none where nothing changed.
 
-    `rehash`: its bytes are compared even where size and time say that nothing changed.
+    `rehash`: its bytes are compared even where size and time say that nothing changed. `own`: folders that no link in
+    the landing zone may lead into, such as that of the key.
 
     Raises:
         InputError: the file cannot be read, or is none.
@@ -51,6 +53,7 @@ def take(
     path = landing / stream.fixed_folder / landed.path
     try:
         with open_landed(path) as file:
+            _check_not_own(path, file, own)
             found = os.fstat(file.fileno())
             source_id = canonical.source_id(stream.name, landed.name)
             mtime_ns = min(max(found.st_mtime_ns, 0), LATEST_NS)
@@ -82,6 +85,13 @@ def open_landed(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise _not_regular(path)
     return os.fdopen(descriptor, "rb")
+
+
+def _check_not_own(path: Path, file: BinaryIO, own: Sequence[Path]) -> None:
+    opened = Path(f"/proc/self/fd/{file.fileno()}")  # of what was opened, whatever the link leads to by now
+    real = (opened if opened.exists() else path).resolve()
+    if any(real.is_relative_to(folder.resolve()) for folder in own):
+        raise InputError(f"{path}: leads into {real.parent}, which is the pipeline's own; remove this link")
 
 
 def _not_regular(path: Path) -> InputError:

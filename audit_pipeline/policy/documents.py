@@ -99,7 +99,8 @@ def _refuse_references(file: Path, text: str) -> None:
             found = f"more than {_MOST_DEEP} levels deep; write it flatter"
         else:
             continue
-        raise PolicyError(f"{file}:{event.start_mark.line + 1}: {found}")
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise PolicyError(f"{file}:{line}: {found}")
 
 
 def _parse(file: Path, text: str) -> list[yaml.Event]:
@@ -118,7 +119,7 @@ def _parse(file: Path, text: str) -> list[yaml.Event]:
 
 def _events(loader: yaml.SafeLoader) -> Iterator[yaml.Event]:
     while loader.check_event():
-        yield loader.get_event()
+        yield loader.get_event()  # type: ignore[no-untyped-call]
 
 
 def _refuse_keys(document: Document) -> None:

@@ -29,6 +29,7 @@ def verify_apart(
     """What `verify` gives; where its process ends instead, that is a problem, beside those found before."""
     request = {
         "places": {name: str(path) for name, path in dataclasses.asdict(lake.places).items()},
+        "vkey": lake.vkey,
         "first": first and first.isoformat(),
         "last": last and last.isoformat(),
         "trust": None if trust is None else format_trust(trust).decode("utf-8", "surrogateescape"),
@@ -78,7 +79,7 @@ def serve(request: bytes, output: BinaryIO) -> None:
     decoding.listener = lambda what: say(reading=str(what))
     places = Places(**{name: Path(path) for name, path in asked["places"].items()})
     found = verify(
-        open_lake(places),
+        open_lake(places, asked["vkey"]),
         first=date.fromisoformat(asked["first"]) if asked["first"] else None,
         last=date.fromisoformat(asked["last"]) if asked["last"] else None,
         trust=None if asked["trust"] is None else parse_trust(asked["trust"].encode("utf-8", "surrogateescape")),

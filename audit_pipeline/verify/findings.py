@@ -44,6 +44,8 @@ class Verification:
     records: int
     log_size: int
     unsealed_records: int
+    checkpoint: str = ""
+    """The signed note that was checked; empty where none could be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class CheckedLog:
 
     entries: tuple[tlog.SealEntry, ...]
     signed_size: int
+    checkpoint: str = ""
 
     @property
     def signed(self) -> tuple[tlog.SealEntry, ...]:
@@ -138,4 +141,5 @@ class Findings:
             records=self.records,
             log_size=len(log.signed),
             unsealed_records=sum(entry.records for entry in unsealed),
+            checkpoint=log.checkpoint,
         )

@@ -47,7 +47,7 @@ def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, findings: Findi
     _check_mark(lake, leaves, checkpoint.size, findings)
     if trust is None:
         findings.notes.append("checked with the key beside the lake: who holds it can rewrite everything; give --trust")
-        return CheckedLog(entries, signed)
+        return CheckedLog(entries, signed, published.decode())
     findings.levels.append("signed")
     if trust.held is not None:
         held, _ = tlog.open_checkpoint(trust.held, verifiers)
@@ -60,7 +60,7 @@ def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, findings: Findi
             findings.levels.append("witnessed")
         else:
             findings.add("log", f"checkpoint: the witnesses of the quorum {trust.quorum!r} did not cosign it")
-    return CheckedLog(entries, signed)
+    return CheckedLog(entries, signed, published.decode())
 
 
 def _check_tiles(lake: Lake, leaves: bytes, findings: Findings) -> None:

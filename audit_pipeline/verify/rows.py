@@ -100,6 +100,8 @@ def check_projection(
 
 def _footer_rows(records: OpenTable, commit: Commit) -> list[dict[str, Any]]:
     """The rows of `sources` that a commit gives, once its data file says of itself what the commit says."""
+    if len(commit.files) != 1:
+        raise ProofError(f"{commit.app} {commit.number}: has {len(commit.files)} data files, a batch has one")
     (file,) = commit.files
     batch = read_batch(records, file.name)
     said = (f"ingest/{batch.stream}/{batch.day}", batch.number, milliseconds(batch.time), tuple(batch.entry_texts()))

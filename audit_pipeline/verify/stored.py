@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit_pipeline import tlog
+from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.inventories import digest_files, inventory_name, inventory_numbers, read_inventory
 from audit_pipeline.lake.logbook import draft_name
@@ -74,6 +75,8 @@ def check_bytes(lake: Lake, listed: Listed, is_wanted: Callable[[str], bool], fi
     for path, found in digest_files(lake, wanted):
         if found is None:
             findings.add_file(path, f"missing; {_CURE}")
+        elif isinstance(found, StorageError):
+            findings.add_file(path, str(found))
         elif found != listed.files[path] and not _is_newer_pointer(lake, path, listed):
             findings.add_file(path, f"its bytes are not those that were stored; {_CURE}")
         findings.files += 1

@@ -1,6 +1,7 @@
 """init, add-stream, keygen, and what every command has in common."""
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -81,6 +82,91 @@ def test_a_key_is_never_made_twice(command: Command, project: Path) -> None:
 
     assert (again.exit_code, keygen.exit_code) == (2, 2)
     assert (project / "audit-home/keys/key.pem").read_bytes() == before
+
+
+def test_a_keygen_that_was_cut_off_is_finished_with_the_same_key(command: Command, project: Path) -> None:
+    """Cut off between its two files, it left the key without the vkey."""
+    keys = project / "audit-home/keys"
+    before = {path.name: path.read_bytes() for path in keys.iterdir()}
+    (keys / "vkey").unlink()
+
+    done = command("keygen", folder="project")
+
+    assert done.exit_code == 0, done.output
+    assert before["vkey"].decode().strip() in done.stdout
+    assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
+
+
+def test_a_keygen_that_cannot_write_the_vkey_has_written_the_key(command: Command, project: Path) -> None:
+    """The key comes first: a vkey alone would be of a key that nobody has."""
+    keys = project / "home/keys"
+    (keys / ".vkey.tmp" / "in the way").mkdir(parents=True)
+
+    first = command("keygen", folder="project", AUDIT_HOME=str(project / "home"))
+    left = sorted(path.name for path in keys.iterdir())
+    shutil.rmtree(keys / ".vkey.tmp")
+    again = command("keygen", folder="project", AUDIT_HOME=str(project / "home"))
+
+    assert (first.exit_code, again.exit_code) == (2, 0)
+    assert left == [".vkey.tmp", "key.pem"]
+    assert sorted(path.name for path in keys.iterdir()) == ["key.pem", "vkey"]
+
+
+def test_a_keygen_that_was_cut_off_in_a_file_is_begun_again(command: Command, project: Path) -> None:
+    keys = project / "home/keys"
+    keys.mkdir(parents=True)
+    (keys / ".key.pem.tmp").write_bytes(b"half a ke")
+
+    done = command("keygen", folder="project", AUDIT_HOME=str(project / "home"))
+
+    assert done.exit_code == 0
+    assert sorted(path.name for path in keys.iterdir()) == ["key.pem", "vkey"]
+    assert (keys / "key.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_vkey_is_written_again_only_by_who_can_open_the_key(command: Command, project: Path) -> None:
+    home = str(project / "home")
+    command("keygen", folder="project", AUDIT_HOME=home, AUDIT_KEY_PASSPHRASE="secret")
+    (project / "home/keys/vkey").unlink()
+
+    wrong = command("keygen", folder="project", AUDIT_HOME=home, AUDIT_KEY_PASSPHRASE="other")
+    right = command("keygen", folder="project", AUDIT_HOME=home, AUDIT_KEY_PASSPHRASE="secret")
+
+    assert (wrong.exit_code, right.exit_code) == (2, 0)
+    assert "AUDIT_KEY_PASSPHRASE" in wrong.stderr
+
+
+def test_a_key_without_its_origin_and_vkey_is_left_as_it_is(command: Command, project: Path) -> None:
+    keys = project / "audit-home/keys"
+    (keys / "vkey").unlink()
+    pem = (keys / "key.pem").read_bytes()
+    (keys / "key.pem").write_bytes(pem[pem.index(b"-----BEGIN") :])
+
+    done = command("keygen", folder="project")
+
+    assert done.exit_code == 2
+    assert "restore what is missing" in done.stderr
+    assert [path.name for path in keys.iterdir()] == ["key.pem"]
+
+
+def test_init_finishes_a_keygen_that_was_cut_off(command: Command, project: Path) -> None:
+    keys = project / "audit-home/keys"
+    before = (keys / "vkey").read_bytes()
+    (keys / "vkey").unlink()
+
+    done = command("init", "another", AUDIT_HOME=str(project / "audit-home"))
+
+    assert done.exit_code == 0, done.output
+    assert (keys / "vkey").read_bytes() == before
+
+
+def test_init_with_a_wrong_origin_prefix_writes_nothing(command: Command, tmp_path: Path) -> None:
+    wrong = command("init", "project", "--origin-prefix", "https://example.com")
+    left = list(tmp_path.iterdir())
+    right = command("init", "project", "--origin-prefix", "example.com")
+
+    assert (wrong.exit_code, left, right.exit_code) == (2, [], 0)
+    assert "without a scheme" in wrong.stderr
 
 
 def test_init_keeps_a_key_that_the_home_has(command: Command, project: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from audit_pipeline.cli.printing import as_json, as_text
+from audit_pipeline.cli.printing import as_json, as_text, csv_line
 from audit_pipeline.policy import load_policy
 from tests.cli.conftest import Command, evidence_files
 
@@ -39,7 +39,21 @@ def test_a_query_gives_lines_json_or_csv(command: Command, demo_home: tuple[Path
         "bytes": {"$base64": "/w=="},
         "nothing": None,
     }
-    assert list(csv.reader(io.StringIO(table.stdout)))[1] == ["2026-03-05", "a,\\t\\x1b[31m", "\\xff", ""]
+    assert list(csv.reader(io.StringIO(table.stdout)))[1] == ["2026-03-05", "a,\t\x1b[31m", '{"$base64":"/w=="}', ""]
+
+
+def test_csv_has_the_values_as_they_are(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+    texts = "'a' || chr(10) || 'b' AS two, 'a\\nb' AS one, chr(13) AS r, '\"' AS q, '' AS e"
+
+    done = command("query", f"SELECT 2.3456789012::DOUBLE AS score, {texts}", "--csv", AUDIT_POLICY=str(demo_home[0]))
+
+    assert done.stdout == 'score,two,one,r,q,e\n2.3456789012,"a\nb",a\\nb,"\r","""",""\n'
+
+
+def test_csv_on_a_terminal_has_nothing_that_it_would_obey() -> None:
+    values = ["\x1b[31m", b"a\nb\xff", 1.5, None, {"a": "\x9b"}]
+
+    assert csv_line(values, is_terminal=True) == '\\x1b[31m,a\\nb\\xff,1.5,,"{""a"": ""\\u009b""}"'
 
 
 def test_a_wrong_query_ends_with_2_and_one_line(command: Command, project: Path) -> None:
@@ -66,8 +80,17 @@ def test_nothing_is_installed_from_the_network(command: Command, project: Path) 
     [
         (b"plain", "plain", "plain"),
         (float("nan"), "nan", {"$nonfinite": "NaN"}),
+        (2.3456789012, "2.3456789012", 2.3456789012),
+        (1e20, "1e+20", 1e20),
         ([1, {"a": b"\xff"}], '[1, {"a": {"$base64": "/w=="}}]', [1, {"a": {"$base64": "/w=="}}]),
         ("two\nlines", "two\\nlines", "two\nlines"),
+        ("one\\nline", "one\\\\nline", "one\\nline"),
+        (b"\x9b", "\\x9b", {"$base64": "mw=="}),
+        (b"\\x9b", "\\\\x9b", "\\x9b"),
+        ("\x9b", "\\u009b", "\x9b"),
+        ("\U000e0001\u2028", "\\U000e0001\\u2028", "\U000e0001\u2028"),
+        ("\udcff", "\\xff", "\udcff"),
+        (["a\n\x9b"], '["a\\n\\u009b"]', ["a\n\x9b"]),
         (True, "True", True),
         (timedelta(seconds=1), "0:00:01", "0:00:01"),
     ],
@@ -100,6 +123,7 @@ def test_status_of_an_empty_project_writes_nothing(command: Command, project: Pa
 
     assert done.exit_code == 0
     assert "records: 0" in done.stdout
+    assert "none in this policy" not in done.stdout
     assert sorted(project.rglob("*")) == before
 
 

@@ -1,11 +1,15 @@
 """verify: what it says, what it believes, how it ends."""
 
+import inspect
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
+from audit_pipeline.cli.looking import CURES
+from audit_pipeline.verify import Verification
 from tests.cli.conftest import YESTERDAY, Command, land
 
 
@@ -53,8 +57,38 @@ def test_a_trust_file_without_a_key_is_refused(
     assert command("verify", "--trust", "trust", AUDIT_POLICY=str(demo_home[0])).exit_code == 2
 
 
-def test_a_lake_where_nothing_was_run_does_not_hold(command: Command, project: Path) -> None:
-    assert command("verify", folder="project").exit_code == 1
+def test_before_the_first_run_there_is_nothing_to_verify(command: Command, project: Path) -> None:
+    done = command("verify", folder="project")
+
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert "nothing was taken in yet; run `audit-pipeline run` first" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["lake/restricted/records", "lake/audit/seals", "log/checkpoint", "keys/marks/1", "keys/marks/x"]
+)
+def test_whatever_is_left_of_a_lake_is_verified(command: Command, project: Path, name: str) -> None:
+    """Who empties a lake must not have it pass for a new one."""
+    path = project / "audit-home" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+
+    done = command("verify", folder="project")
+
+    assert done.exit_code == 1
+    assert "does NOT hold" in done.stdout
+
+
+def test_an_emptied_lake_does_not_hold_against_a_checkpoint_that_is_held(command: Command, project: Path) -> None:
+    command("run", "--date", str(YESTERDAY), folder="project")
+    command("verify", "--save-trust", "../trust", folder="project")
+    for name in ("lake", "log", "evidence", "keys/marks"):
+        shutil.rmtree(project / "audit-home" / name)
+
+    alone, with_trust = command("verify", folder="project"), command("verify", "--trust", "../trust", folder="project")
+
+    assert (alone.exit_code, with_trust.exit_code) == (2, 1)
 
 
 def test_days_in_the_wrong_order_are_wrong_use(command: Command, project: Path) -> None:
@@ -106,6 +140,30 @@ def test_a_level_that_is_required_and_not_shown_ends_with_1(
     done = command("verify", "--require", level, "--json", AUDIT_POLICY=str(demo_home[0]))
 
     assert (done.exit_code, json.loads(done.stdout)["holds"]) == (code, code == 0)
+
+
+def test_levels_that_are_missing_are_named_with_the_cure(
+    command: Command, demo_home: tuple[Path, Result, float]
+) -> None:
+    asked = ("verify", "--require", "self-consistent", "--require", "signed", "--require", "witnessed")
+
+    machine, text = (command(*asked, *more, AUDIT_POLICY=str(demo_home[0])) for more in (["--json"], []))
+
+    assert json.loads(machine.stdout)["missing"] == ["signed", "witnessed"]
+    assert [line.split(":")[1].split()[0] for line in text.stderr.splitlines()] == ["signed", "witnessed"]
+    assert all("--trust FILE" in line for line in text.stderr.splitlines())
+
+
+@pytest.mark.parametrize("level", sorted(CURES))
+def test_every_level_that_can_be_required_has_a_cure(level: str) -> None:
+    """The levels are those that a verification can show."""
+    assert f"`{level}`" in inspect.getsource(Verification)
+    assert CURES[level]
+
+
+def test_a_level_that_nothing_shows_cannot_be_required(command: Command, project: Path) -> None:
+    assert command("verify", "--require", "timestamped", folder="project").exit_code == 2
+    assert "timestamped" not in command("verify", "--help", folder="project").stdout
 
 
 def test_nothing_is_saved_of_a_lake_that_does_not_hold(command: Command, project: Path, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """One day through Dagster, as a run of the daily job sees it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from audit_pipeline.components import specs
+from audit_pipeline.components.run_logs import landed_days
 from audit_pipeline.demo import flip_bit
 from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.policy import load_policy
@@ -112,6 +114,16 @@ def test_a_file_that_landed_too_late_fails_the_check(
     (evaluation,) = finished.get_asset_check_evaluations()
     (row,) = evaluation.metadata[specs.LOST].value.records
     assert "verl/rollouts/2.jsonl" in row.data["file"]
+
+
+def test_days_before_the_start_and_to_come_are_not_looked_at(project: Path) -> None:
+    """No run takes them in, so a check over all days would never hold."""
+    policy = load_policy(project, {})
+    today = YESTERDAY + timedelta(days=1)
+    for day in (policy.start - timedelta(days=1), policy.start, YESTERDAY, today, today + timedelta(days=1)):
+        land(project, "a.jsonl", b"{}\n", day)
+
+    assert landed_days(policy, today) == [policy.start, YESTERDAY, today]
 
 
 def test_a_project_whose_streams_are_not_the_policys_is_refused(
