@@ -41,25 +41,32 @@ class _Output:
         if self.writer is None:
             self.new = self.table.files.create(self.name)
             self.writer = write_parquet(
-                self.new.file, self.table.table.schema, self.table.table.indexed, {NONCE_KEY: self._nonce_hex()}
+                self.new.file, self.table.table.schema, self.table.table.indexed, {NONCE_KEY: self.nonce.hex()}
             )
         self.writer.write_table(rows)
-
-    def _nonce_hex(self) -> str:
-        """Of the file that a run which died left, if there is one: then it must be what is written here."""
-        if not self.table.files.exists(self.name):
-            return self.nonce.hex()
-        path = self.table.files.path(self.name)
-        with decoding(path, "remove it and run again"):
-            return str(pq.read_metadata(self.table.files.file(self.name)).metadata[NONCE_KEY.encode()], "ascii")
 
     def close(self) -> DataFile | None:
         if self.writer is None:
             return None
         self.writer.close()
         with self.new:
-            self.new.publish_alike()
+            if not self.new.publish():
+                self._check_alike()
         return describe_file(self.table, self.name)
+
+    def _check_alike(self) -> None:
+        """What a run that died, or another worker, left has random bytes of its own, and else what ours has."""
+        path = self.table.files.path(self.name)
+        with decoding(path, "remove it and run again"):
+            nonce = pq.read_metadata(self.table.files.file(self.name)).metadata[NONCE_KEY.encode()].decode("ascii")
+        self.new.file.seek(0)
+        ours = pq.ParquetFile(self.new.file)
+        with self.table.files.create(self.name) as again:
+            writer = write_parquet(again.file, self.table.table.schema, self.table.table.indexed, {NONCE_KEY: nonce})
+            for group in range(ours.num_row_groups):
+                writer.write_table(ours.read_row_group(group))
+            writer.close()
+            again.publish_alike()
 
 
 def derive_events(lake: Lake, entropy: Callable[[int], bytes]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from audit_pipeline.errors import InputError
+from audit_pipeline.errors import InputError, ProofError
 from audit_pipeline.lake.adoption import check_batch, check_follows
 from audit_pipeline.lake.batches import batch_file, read_batch, write_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
@@ -187,7 +187,13 @@ class _Worker:
         """Commit the data files that an earlier attempt or another worker wrote and did not commit."""
         self._records.reload()
         while self._records.files.exists(self._file(number := self._records.transaction(self._app) + 1)):
-            self._check_adoptable(number)
+            try:
+                self._check_adoptable(number)
+            except ProofError:
+                self._records.reload()
+                if self._records.transaction(self._app) >= number:
+                    continue  # another worker committed it meanwhile: it is no longer what comes next
+                raise
             self._commit(number)
 
     def _check_adoptable(self, number: int) -> None:

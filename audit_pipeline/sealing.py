@@ -7,7 +7,7 @@ create-only or gives the same bytes again, so whoever comes next finishes it.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 
@@ -20,7 +20,15 @@ from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.keys import load_signer
-from audit_pipeline.lake.logbook import LOG_APP, draft_name, read_log, read_seal_file, seal_file, sealed_entries
+from audit_pipeline.lake.logbook import (
+    CLOCK_SKEW,
+    LOG_APP,
+    draft_name,
+    read_log,
+    read_seal_file,
+    seal_file,
+    sealed_entries,
+)
 from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
@@ -29,7 +37,6 @@ from audit_pipeline.lake.tables import describe_file, offer_rows, put_rows
 from audit_pipeline.records import canonical
 
 _ATTEMPTS = 100
-_CLOCK_SKEW = timedelta(minutes=5)  # between machines that seal the same lake
 _REMOVE = "nothing of ours wrote it: remove it and run this day again"
 
 
@@ -82,10 +89,11 @@ def seal_day(
     checked = check_new_commits(lake, covered.get(RECORDS.name, 0) + 1)
     is_new = False
     while True:
-        seals = [(index, seal) for index, seal in enumerate(read_log(lake.open(SEALS))) if seal.day == day]
+        log = read_log(lake.open(SEALS))
+        seals = [(index, seal) for index, seal in enumerate(log) if seal.day == day]
         segment = len(seals) + 1
         if lake.evidence.exists(draft_name(day, segment)):
-            _check_found_draft(lake, day, segment, policy_digest, now)
+            _check_found_draft(lake, day, segment, policy_digest, log, now)
         elif not _draft(lake, day, seals, policy_digest, now, entropy):
             break
         _append(lake, day, segment, now)
@@ -162,10 +170,17 @@ def _draft(
     return True  # another sealer's draft of this segment stands as well as ours
 
 
-def _check_found_draft(lake: Lake, day: date, segment: int, policy_digest: str, now: Callable[[], datetime]) -> None:
+def _check_found_draft(
+    lake: Lake,
+    day: date,
+    segment: int,
+    policy_digest: str,
+    log: Sequence[tlog.SealEntry],
+    now: Callable[[], datetime],
+) -> None:
     """A draft that lies there already is of a run of this policy and these adapters that died, or of nobody of ours."""
     name = draft_name(day, segment)
-    _read_draft(lake, day, segment, read_log(lake.open(SEALS)), now)
+    _read_draft(lake, day, segment, log, now)
     seal, entries = tlog.parse_draft(lake.evidence.get(name) or b"", hash_nodes)
     drafted = {tlog.format_source(entry).decode() for entry in entries}
     rows = complete_sources(lake).read(["entry", "format"], day).to_pylist()
@@ -217,10 +232,10 @@ def _read_draft(
     expected = ("seal", lake.lake_id, day, segment, len(before) + 1, previous)
     if (seal.kind, seal.lake, seal.day, seal.segment, segment, seal.previous) != expected:
         raise ProofError(f"{path}: is not the draft of this segment; {_REMOVE}")
-    if seal.time > now() + _CLOCK_SKEW:
+    if seal.time > now() + CLOCK_SKEW:
         raise ProofError(f"{path}: was made at {seal.time.isoformat()}, which is still to come; {_REMOVE}")
     latest = max((found.time for found in log), default=seal.time)
-    if seal.time < latest - _CLOCK_SKEW or (segment > 1 and not entries):
+    if seal.time < latest - CLOCK_SKEW or (segment > 1 and not entries):
         raise ProofError(f"{path}: is older than the log's last entry, or seals nothing; {_REMOVE}")
     known = set(complete_sources(lake).read(["entry"], day).column("entry").to_pylist())
     covered = sealed_entries(lake, before)
@@ -254,6 +269,7 @@ def _publish(lake: Lake, signer: tlog.Signer, now: Callable[[], datetime]) -> tu
         head = tlog.Checkpoint(lake.origin, len(leaves) // 32, tlog.tree_root(leaves, hash_nodes))
         number, mark = newest_mark(marks)
         _check_extends(lake, leaves, mark)
+        log.put_new("vkey", lake.vkey.encode() + b"\n")
         if mark is None or mark.size < head.size:
             _check_follows_from_rows(lake, entries, mark.size if mark else 0, now)
             _put_tiles(log, leaves)
@@ -272,7 +288,6 @@ def _publish(lake: Lake, signer: tlog.Signer, now: Callable[[], datetime]) -> tu
         note = tlog.sign_checkpoint(head, signer)
         if log.get("checkpoint") != note:
             log.replace("checkpoint", note)
-        log.put_new("vkey", lake.vkey.encode() + b"\n")
         # Another sealer may have signed more meanwhile: then this checkpoint took the place of a newer one.
         newest = newest_mark(marks)[1]
         if newest is not None and newest.size == head.size:

@@ -110,9 +110,7 @@ def test_three_sealers_at_once_leave_one_log(lake: LakeForTests, days: list[date
     assert verification.log_size == len(sealed)
 
 
-def test_a_slow_sealer_does_not_leave_an_older_checkpoint(
-    lake: LakeForTests, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_sealer_does_not_leave_an_older_checkpoint(lake: LakeForTests, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stops before it publishes; another seals and publishes more; then its own, older checkpoint lands on top."""
     replace, waiting = Folder.replace, ["another sealer"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError, StorageError
-from audit_pipeline.lake.declared import TABLES
+from audit_pipeline.lake.declared import SEALS, TABLES
 from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
@@ -69,6 +69,8 @@ def check_goes_on(lake: Lake) -> dict[str, int]:
     _, mark = newest_mark(Folder(lake.places.marks))
     inventory = None if mark is None or mark.inventory is None else _marked(lake, mark.inventory)
     covered = dict(inventory.tables) if inventory else {}
+    if mark is not None:
+        covered[SEALS.name] = max(mark.size, covered.get(SEALS.name, -1))  # one commit an entry
     for name in TABLES:
         table, least = lake.find_named(name), covered.get(name, -1)
         there = -1 if table is None else table.version

@@ -1,7 +1,7 @@
 """The log's rows: seal entries in their order, and the drafts they were made from."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 
 import pyarrow.parquet as pq
 
@@ -13,6 +13,7 @@ from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable
 
 LOG_APP = "log"
+CLOCK_SKEW = timedelta(minutes=5)  # between machines that seal the same lake
 
 
 def seal_file(index: int) -> str:

@@ -1,12 +1,12 @@
 """The log against itself: entries, checkpoint, tiles, mark, drafts."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.hashing import hash_nodes
-from audit_pipeline.lake.logbook import draft_entries, read_log
+from audit_pipeline.lake.logbook import CLOCK_SKEW, draft_entries, read_log
 from audit_pipeline.lake.marks import check_chain, newest_mark
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
@@ -42,7 +42,7 @@ def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, findings: Findi
     signed = min(checkpoint.size, len(entries))
     if len(entries) > signed:
         findings.notes.append(f"{len(entries) - signed} entries of the log are not signed yet: run the day again")
-    _check_tiles(lake, leaves[: 32 * signed], findings)
+    _check_tiles(lake, leaves, signed, findings)
     findings.levels.append("self-consistent")
     _check_mark(lake, leaves, checkpoint.size, findings)
     if trust is None:
@@ -63,11 +63,12 @@ def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, findings: Findi
     return CheckedLog(entries, signed, published.decode())
 
 
-def _check_tiles(lake: Lake, leaves: bytes, findings: Findings) -> None:
-    """Every tile of this size is there; every tile that is there, of whichever size, has the log's hashes."""
-    expected = dict(tlog.tiles_for(leaves, hash_nodes=hash_nodes))
-    for path in sorted(expected.keys() | set(lake.log.names("tile"))):
-        hashes = expected.get(path) or _tile(path, expected)
+def _check_tiles(lake: Lake, leaves: bytes, signed: int, findings: Findings) -> None:
+    """Every tile of the signed size is there; every tile that is there, of whichever size, has the log's hashes."""
+    needed = dict(tlog.tiles_for(leaves[: 32 * signed], hash_nodes=hash_nodes))
+    known = dict(tlog.tiles_for(leaves, hash_nodes=hash_nodes)) | needed  # a run that died leaves tiles not signed yet
+    for path in sorted(needed.keys() | set(lake.log.names("tile"))):
+        hashes = known.get(path) or _tile(path, known)
         if hashes is None or lake.log.get(path) != hashes:
             findings.add("log", f"{lake.log.path(path)}: missing, or differs from the entries")
 
@@ -78,8 +79,8 @@ def _tile(path: str, expected: Mapping[str, bytes]) -> bytes | None:
         tile = tlog.parse_tile_path(path)
     except ProofError:
         return None
-    of_now = (hashes for name, hashes in expected.items() if name.partition(".p/")[0] == path.partition(".p/")[0])
-    hashes = next(of_now, b"")[: 32 * tile.width]
+    of_now = [hashes for name, hashes in expected.items() if name.partition(".p/")[0] == path.partition(".p/")[0]]
+    hashes = max(of_now, key=len, default=b"")[: 32 * tile.width]
     return hashes if len(hashes) == 32 * tile.width else None
 
 
@@ -91,6 +92,7 @@ def check_seals(
     Gives back the names of the snapshots under the seals.
     """
     newest: dict[date, tlog.SealEntry] = {}
+    latest = datetime.min.replace(tzinfo=UTC)
     sealed: set[SnapshotName] = set()
     for seal in log.signed:
         before = newest.get(seal.day)
@@ -98,6 +100,9 @@ def check_seals(
         follows_on = (before.segment + 1, tlog.leaf_hash(tlog.format_seal(before)).hex()) if before else (1, None)
         if (seal.segment, seal.previous) != follows_on or seal.lake != lake.lake_id:
             findings.add("seals", f"segment {seal.segment}: does not follow on segment {follows_on[0] - 1}", seal.day)
+        latest = max(latest, seal.time)
+        if seal.time < latest - CLOCK_SKEW:
+            findings.add("seals", f"segment {seal.segment}: made at {seal.time}, before an entry above it", seal.day)
         if seal.kind != "seal":
             findings.add("seals", f"segment {seal.segment}: is of the reserved kind {seal.kind!r}", seal.day)
         for entry in findings.guard("seals", lambda seal=seal: draft_entries(lake, seal)) or ():  # type: ignore[misc]
@@ -121,7 +126,10 @@ def _check_mark(lake: Lake, leaves: bytes, published_size: int, findings: Findin
     head = tlog.Checkpoint(mark.origin, mark.size, bytes.fromhex(mark.root))
     _check_head(lake, f"mark {number}", leaves, head, findings)
     if mark.size > published_size:
-        findings.add("log", f"checkpoint: size {published_size}, but mark {number} says {mark.size} was signed")
+        findings.add(
+            "log",
+            f"checkpoint: size {published_size}, but mark {number} says {mark.size} was signed; run the day again",
+        )
     findings.levels.append("extends-own-mark")
 
 
