@@ -127,7 +127,7 @@ def _walk(start: Path, fixed: Path) -> Iterator[tuple[str, int, int]]:
                 folders.clear()
                 continue
             seen.add((here.st_dev, here.st_ino))
-            waiting.extend(path for name in sorted(folders) if (path := Path(folder) / name).is_symlink())
+            waiting.extend(path for name in sorted(folders) if os.path.islink(path := Path(folder) / name))
             for name in files:
                 path = Path(folder) / name
                 found = _stat(path)
@@ -138,7 +138,9 @@ def _walk(start: Path, fixed: Path) -> Iterator[tuple[str, int, int]]:
 
 def _refuse(err: OSError) -> None:
     if not isinstance(err, FileNotFoundError):
-        raise InputError(f"{err.filename}: cannot be listed ({err.strerror}); give this user read access") from err
+        raise InputError(
+            f"{err.filename}: cannot be listed ({err.strerror}); make it readable for this user, or move it away"
+        ) from err
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -150,7 +152,9 @@ def _stat(path: Path) -> os.stat_result | None:
     except OSError as err:
         if err.errno == errno.ELOOP:
             return None
-        raise InputError(f"{path}: cannot be read ({err.strerror}); give this user read access") from err
+        raise InputError(
+            f"{path}: cannot be read ({err.strerror}); make it readable for this user, or move it away"
+        ) from err
 
 
 def _regex(glob: str) -> str:

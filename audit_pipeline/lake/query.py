@@ -8,7 +8,6 @@ import duckdb_extension_delta
 
 from audit_pipeline.errors import InputError, StorageError
 from audit_pipeline.lake.declared import TABLES
-from audit_pipeline.lake.tables import table_exists
 
 _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -69,7 +68,8 @@ def read_rows(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str],
 
 def list_tables(lake_root: Path) -> list[Path]:
     """Folders of the Delta tables of a lake, of those that are declared: whatever else lies there is not ours."""
-    return sorted(table.uri(lake_root) for table in TABLES.values() if table_exists(table, lake_root))
+    folders = (table.uri(lake_root) for table in TABLES.values())
+    return sorted(folder for folder in folders if any((folder / "_delta_log").glob("[0-9]*")))
 
 
 def _extension() -> Path:

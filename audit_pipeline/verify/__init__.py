@@ -45,7 +45,9 @@ def verify(
     check_bytes(lake, listed, is_wanted, findings)
     for replay in replays.values():
         check_files(replay, is_wanted, findings)
-    log = findings.guard("seals", lambda: check_log(lake, seals.table, trust, findings)) or CheckedLog((), 0)
+    log = findings.guard("seals", lambda: check_log(lake, seals.table, trust, listed.log_size, findings)) or CheckedLog(
+        (), 0
+    )
     sealed = check_seals(lake, log, entries.by_name, findings)
     objects = findings.guard(
         "sources", lambda: check_projection(lake, records, sources.table, entries, sealed, days, findings)

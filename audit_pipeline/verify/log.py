@@ -18,8 +18,8 @@ from audit_pipeline.verify.findings import CheckedLog, Findings
 _SEAL_COLUMNS = ("day", "kind", "segment", "sources", "records", "root", "sealed_at")
 
 
-def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, findings: Findings) -> CheckedLog:
-    """Entries, checkpoint, tiles and mark say the same.
+def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, listed: int, findings: Findings) -> CheckedLog:
+    """Entries, checkpoint, tiles and mark say the same. `listed`: the entries that the newest inventory covers.
 
     Raises:
         AuditError: the log or its checkpoint cannot be read, so there is nothing to go by.
@@ -42,6 +42,9 @@ def check_log(lake: Lake, seals: OpenTable, trust: Trust | None, findings: Findi
     signed = min(checkpoint.size, len(entries))
     if len(entries) > signed:
         findings.notes.append(f"{len(entries) - signed} entries of the log are not signed yet: run the day again")
+    if listed > checkpoint.size:
+        message = f"checkpoint: size {checkpoint.size}, but the newest inventory covers {listed}; run the day again"
+        findings.add("log", message)
     _check_tiles(lake, leaves, signed, findings)
     findings.levels.append("self-consistent")
     _check_mark(lake, leaves, checkpoint.size, findings)

@@ -36,6 +36,8 @@ class Listed:
     digests: list[str] = field(default_factory=list)
     numbers: tuple[int, ...] = ()
     """Of the inventories that are there."""
+    log_size: int = 0
+    """Entries of the log that are covered, so a checkpoint was of no fewer."""
 
 
 def read_inventories(lake: Lake, verifiers: Sequence[tlog.Verifier], findings: Findings) -> Listed:
@@ -55,6 +57,7 @@ def read_inventories(lake: Lake, verifiers: Sequence[tlog.Verifier], findings: F
         listed.digests.append(digest)
         listed.files.update((file.path, file) for file in inventory.files)
         listed.tables.update(inventory.tables)
+        listed.log_size = inventory.log_size
     _, mark = newest_mark(Folder(lake.places.marks))
     marked = mark.inventory if mark else None
     if marked is not None and marked not in listed.digests[-2:]:

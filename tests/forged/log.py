@@ -300,12 +300,12 @@ def lie_to_engines(forger: Forger, *, with_marks: bool) -> None:
     forger.list_again(with_marks=with_marks)
 
 
-@forgery("lying statistics in a data file, inventories signed again", by=KEY, found_at=("extends-own-mark",))
+@forgery("lying statistics in a data file, inventories signed again", by=KEY)
 def _stats_signed(forger: Forger, _: str) -> None:
     lie_to_engines(forger, with_marks=False)
 
 
-@forgery("lying statistics in a data file, inventories and marks again", by=KEY_AND_MARKS, found_at=())
+@forgery("lying statistics in a data file, inventories and marks again", by=KEY_AND_MARKS)
 def _stats_marked(forger: Forger, _: str) -> None:
     """The rows are the sealed ones, and engines that prune by the file's own statistics pass them over."""
     lie_to_engines(forger, with_marks=True)
