@@ -143,6 +143,22 @@ def test_a_long_source_is_taken_in_several_snapshots(lake: LakeForTests) -> None
     assert lake.ingest()["runs"].snapshots == 0
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.log", "a.json"])
+def test_short_records_are_taken_in_bounded_numbers(
+    lake: LakeForTests, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A file of newlines alone has as many records as bytes."""
+    for module in ("lake.slices", "lake.taking", "ingest"):
+        monkeypatch.setattr(f"audit_pipeline.{module}.SNAPSHOT_RECORDS", 3)
+    content = b"[" + b",".join([b"{}"] * 8) + b"]" if name == "a.json" else b"\n" * 8
+    lake.land(name, content)
+    lake.ingest()
+
+    assert [row["records"] for row in lake.rows("sources")] == [3, 3, 2]
+    files = sorted(lake.places.lake.glob("restricted/records/**/*.parquet"))
+    assert [pq.read_metadata(path).num_rows for path in files] == [3, 3, 2]
+
+
 def test_a_second_run_changes_nothing(lake: LakeForTests) -> None:
     lake.land("a.jsonl", b'{"a":1}\n')
     lake.land("b.json", b'{"log_history":[{"step":1}],"global_step":1}')

@@ -18,6 +18,7 @@ from audit_pipeline.formats.json_text import dump_plain
 from audit_pipeline.records import canonical
 
 _BATCH_ROWS = 1024
+_BATCH_BYTES = 32 << 20
 _BUFFER_BYTES = 1 << 20
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
@@ -53,13 +54,20 @@ def _rows(file: BinaryIO) -> Iterator[Item]:
     names = parquet.schema_arrow.names
     are_unique = len(set(names)) == len(names) and not any(map(_repeats_fields, parquet.schema_arrow.types))
     count = 0
-    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+    for batch in parquet.iter_batches(batch_size=_batch_rows(parquet.metadata)):
         columns = [to_values(column) for column in batch.columns]
         count += batch.num_rows
         for row in _across(columns, batch.num_rows):
             yield _item(names, row, are_unique)
     if count != parquet.metadata.num_rows:
         yield rest("unreadable")
+
+
+def _batch_rows(footer: pq.FileMetaData) -> int:
+    """Rows to read at once: fewer where rows are large."""
+    groups = map(footer.row_group, range(footer.num_row_groups))
+    row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(row_bytes, 1)))
 
 
 def _item(names: list[str], row: tuple[Any, ...], are_unique: bool) -> Item:
@@ -77,7 +85,9 @@ def to_values(column: pa.Array) -> list[Any]:
     if isinstance(kind, pa.BaseExtensionType):
         return to_values(column.storage)
     if pa.types.is_dictionary(kind):
-        return to_values(column.dictionary_decode())
+        column.validate(full=True)  # of a damaged file, an index may be outside the dictionary
+        values = to_values(column.dictionary)  # each once, however many rows have it
+        return [None if index is None else values[index] for index in column.indices.to_pylist()]
     if (of_integer := _time_text(kind)) is not None:
         integers = column.view(pa.int32() if kind.bit_width == 32 else pa.int64()).to_pylist()
         return [None if value is None else of_integer(value) for value in integers]

@@ -8,7 +8,8 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-_READ_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
+_GZIP_READ_BYTES = 1 << 16  # what follows a member is copied for the next: of many small ones, each time
 _ZSTD_READ_BYTES = 2048  # a block of 4 bytes may decode to 128 KiB: bounds what one step can give to 64 MiB
 _GZIP_WBITS = 31  # zlib's code for a gzip header and trailer
 
@@ -50,14 +51,14 @@ class _Pieces(io.RawIOBase):
 
 def _gunzip(file: BinaryIO) -> Iterator[bytes]:
     member, is_open, waiting = zlib.decompressobj(_GZIP_WBITS), False, b""
-    while waiting := waiting or file.read(_READ_BYTES):
+    while waiting := waiting or file.read(_GZIP_READ_BYTES):
         if not is_open:
             waiting = waiting.lstrip(b"\0")  # padding between members, as gzip(1) allows
             if not waiting:
                 continue
             member, is_open = zlib.decompressobj(_GZIP_WBITS), True
         try:
-            piece = member.decompress(waiting, _READ_BYTES)
+            piece = member.decompress(waiting, _PIECE_BYTES)
         except zlib.error as err:
             raise OSError(f"broken gzip stream: {err}") from err
         yield piece
@@ -69,10 +70,11 @@ def _gunzip(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _unzstd(file: BinaryIO) -> Iterator[bytes]:
-    frame, is_open, waiting = zstandard.ZstdDecompressor().decompressobj(), False, b""
+    context = zstandard.ZstdDecompressor()
+    frame, is_open, waiting = context.decompressobj(), False, b""
     while waiting := waiting or file.read(_ZSTD_READ_BYTES):
         if not is_open:
-            frame, is_open = zstandard.ZstdDecompressor().decompressobj(), True
+            frame, is_open = context.decompressobj(), True
         try:
             piece = frame.decompress(waiting)
         except zstandard.ZstdError as err:

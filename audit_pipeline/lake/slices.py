@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 SNAPSHOT_BYTES = 32 << 20
-SNAPSHOT_RECORDS = 1 << 20
+SNAPSHOT_RECORDS = 1 << 18  # what is held of a record beside its bytes is more than a short line's
 _PIECE_BYTES = 4 << 20
 
 

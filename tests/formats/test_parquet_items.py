@@ -72,6 +72,24 @@ def test_slices_show_their_own_values(column: pa.Array) -> None:
     assert repr(to_values(column[1:])) == repr(to_values(column)[1:])
 
 
+def test_a_text_of_a_dictionary_is_held_once_however_many_rows_have_it() -> None:
+    first, second = to_values(pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array(["long" * 100])))
+
+    assert first is second
+
+
+def test_large_rows_are_read_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit_pipeline.formats.parquet_items._BATCH_BYTES", 5000)
+    content = to_parquet(pa.table({"x": [f"{n:04}" * 250 for n in range(10)]}))
+    sizes = []
+    monkeypatch.setattr(
+        "audit_pipeline.formats.parquet_items.to_values", lambda column: sizes.append(len(column)) or to_values(column)
+    )
+
+    assert len(items("parquet", content)) == 10
+    assert max(sizes) <= 5
+
+
 def test_a_fixed_size_list_that_is_null_takes_no_element_of_the_next() -> None:
     assert to_values(pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int8(), 2))) == [[1, 2], None, [3, 4]]
 
