@@ -9,21 +9,22 @@ from datetime import date, datetime, timedelta
 
 from audit_pipeline.errors import InputError, ProofError
 from audit_pipeline.lake.adoption import check_batch, check_follows
-from audit_pipeline.lake.batches import batch_file, read_batch, write_batch
+from audit_pipeline.lake.batches import batch_file, read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.inventories import check_goes_on
-from audit_pipeline.lake.landing import Landed, Stream, list_landing
 from audit_pipeline.lake.logbook import read_log
 from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.planning import is_unchanged
 from audit_pipeline.lake.projection import SourceState, complete_sources, newest_states
-from audit_pipeline.lake.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS
-from audit_pipeline.lake.snapshots import Taken
 from audit_pipeline.lake.tables import OpenTable, describe_file, table_exists
-from audit_pipeline.lake.taking import take
 from audit_pipeline.records import canonical
+from audit_pipeline.sources.batching import write_batch
+from audit_pipeline.sources.landing import Landed, Stream, list_landing
+from audit_pipeline.sources.planning import is_unchanged
+from audit_pipeline.sources.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS
+from audit_pipeline.sources.snapshots import Taken
+from audit_pipeline.sources.taking import take
 from audit_pipeline.tlog import SealEntry
 
 _BATCH_SOURCES = 10_000

@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 
 from audit_pipeline.errors import InputError, StorageError
 from audit_pipeline.lake.declared import SOURCES
-from audit_pipeline.lake.landing import Landed, Stream
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.query import connect, list_tables
 from audit_pipeline.lake.rows import SnapshotName
 from audit_pipeline.records import canonical
 from audit_pipeline.records.events import EVENT_COLUMNS
+from audit_pipeline.sources.landing import Landed, Stream
 
 _LINE_CONTAINERS = ("jsonl", "text")
 _DIGEST = re.compile("[0-9a-f]{64}")

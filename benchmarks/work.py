@@ -19,9 +19,9 @@ DAY = date(2026, 3, 5)
 
 def opened(home: Path) -> tuple[object, list[object]]:
     from audit_pipeline.lake.keys import make_keys
-    from audit_pipeline.lake.landing import Stream
     from audit_pipeline.lake.opened import open_lake
     from audit_pipeline.lake.places import Places
+    from audit_pipeline.sources.landing import Stream
 
     names = ["landing", "lake", "evidence", "log", "keys", "marks", "reports", "dagster"]
     places = Places(**{name: home / name for name in names})

@@ -13,10 +13,10 @@ from audit_pipeline.ingest import StreamCounts, check_nothing_lost, ingest_day
 from audit_pipeline.inventory import InventoryReport, take_inventory
 from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES
 from audit_pipeline.lake.keys import make_keys
-from audit_pipeline.lake.landing import Stream
 from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.lake.places import Places
 from audit_pipeline.sealing import SealReport, seal_day
+from audit_pipeline.sources.landing import Stream
 from audit_pipeline.verify import Verification, verify
 
 TODAY = date(2026, 3, 5)

@@ -15,9 +15,9 @@ import pytest
 from audit_pipeline import tlog
 from audit_pipeline.errors import AuditError, ProofError
 from audit_pipeline.lake import evidence
-from audit_pipeline.lake.landing import Stream
 from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.records import canonical
+from audit_pipeline.sources.landing import Stream
 from tests.lakes import TODAY, LakeForTests, rewrite
 
 DAY = TODAY - timedelta(days=1)

@@ -18,8 +18,8 @@ from audit_pipeline import tlog
 from audit_pipeline.errors import InputError
 from audit_pipeline.ingest import days_to_run
 from audit_pipeline.lake import evidence
-from audit_pipeline.lake.landing import Stream
 from audit_pipeline.records import canonical
+from audit_pipeline.sources.landing import Stream
 from tests.lakes import RUNS, TODAY, LakeForTests
 
 ODD_LINES = {
@@ -148,7 +148,7 @@ def test_short_records_are_taken_in_bounded_numbers(
     lake: LakeForTests, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """A file of newlines alone has as many records as bytes."""
-    for module in ("lake.slices", "lake.taking", "ingest"):
+    for module in ("sources.slices", "sources.taking", "ingest"):
         monkeypatch.setattr(f"audit_pipeline.{module}.SNAPSHOT_RECORDS", 3)
     content = b"[" + b",".join([b"{}"] * 8) + b"]" if name == "a.json" else b"\n" * 8
     lake.land(name, content)

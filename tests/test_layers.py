@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "audit_pipeline"
-FACE, APPLICATION, ADAPTERS, DOMAIN, ERRORS = 4, 3, 2, 1, 0
+FACE, APPLICATION, SOURCES, ADAPTERS, DOMAIN, ERRORS = 5, 4, 3, 2, 1, 0
 LAYERS = {
     "errors": ERRORS,
     "tlog": DOMAIN,
@@ -17,6 +17,7 @@ LAYERS = {
     "report": DOMAIN,
     "formats": ADAPTERS,
     "lake": ADAPTERS,
+    "sources": SOURCES,
     "policy": APPLICATION,
     "ingest": APPLICATION,
     "derive": APPLICATION,

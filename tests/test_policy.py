@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from audit_pipeline.errors import InputError, PolicyError
-from audit_pipeline.lake.landing import Stream
 from audit_pipeline.policy import add_stream, find_policy, init_project, load_policy, policy_digest
 from audit_pipeline.policy.project import WORKSPACE
+from audit_pipeline.sources.landing import Stream
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RUN_LOGS = "assets/run_logs/defs.yaml"

@@ -17,11 +17,11 @@ from audit_pipeline import tlog
 from audit_pipeline.check import CheckedBundle, CheckedRecord, check_bundle, check_day
 from audit_pipeline.cli import main
 from audit_pipeline.errors import AuditError, InputError, ProofError, StorageError
-from audit_pipeline.lake.landing import Stream
 from audit_pipeline.lookup import At, RecordName, find_at, find_by_event, find_by_file, find_list, paths_below
 from audit_pipeline.policy import load_policy
 from audit_pipeline.prove import prove_day, prove_records
 from audit_pipeline.records import canonical
+from audit_pipeline.sources.landing import Stream
 from audit_pipeline.tlog.bundle import format_bundle, parse_bundle
 from audit_pipeline.tlog.trust import Trust, format_trust
 from tests.lakes import TODAY, LakeForTests, rewrite

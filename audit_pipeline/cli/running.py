@@ -15,9 +15,9 @@ from audit_pipeline.cli.printing import as_text, print_table
 
 if TYPE_CHECKING:
     from audit_pipeline.cli.jobs import DayRun
-    from audit_pipeline.lake.landing import Stream
     from audit_pipeline.lake.opened import Lake
     from audit_pipeline.policy import Policy
+    from audit_pipeline.sources.landing import Stream
 
 _SHOWN = 10
 
@@ -70,7 +70,7 @@ def _print_counts(lake: "Lake", days: list[date]) -> None:
 
 
 def _print_untaken(policy: "Policy") -> None:
-    from audit_pipeline.lake.landing import list_untaken
+    from audit_pipeline.sources.landing import list_untaken
 
     untaken = list_untaken(policy.places.landing, policy.streams, policy.start, utc_now().date())
     if untaken:
@@ -148,7 +148,7 @@ def _asked(policy: "Policy", first: date | None, last: date | None) -> list[date
 
 def _list_landed(policy: "Policy", days: list[date]) -> None:
     """Print the landed files of these days, or of all days where none are given. Nothing is written."""
-    from audit_pipeline.lake.landing import list_landing
+    from audit_pipeline.sources.landing import list_landing
 
     landing = policy.places.landing
     rows = []
@@ -161,8 +161,8 @@ def _list_landed(policy: "Policy", days: list[date]) -> None:
 
 
 def _format(path: Path, name: str, stream: "Stream") -> str:
-    from audit_pipeline.lake.planning import detect_landed
-    from audit_pipeline.lake.taking import open_landed
+    from audit_pipeline.sources.planning import detect_landed
+    from audit_pipeline.sources.taking import open_landed
 
     with open_landed(path) as file:
         return detect_landed(file, name, stream.format)[0].format

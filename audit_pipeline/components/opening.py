@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 
 from audit_pipeline.errors import PolicyError
-from audit_pipeline.lake.landing import Stream
 from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.policy import Policy, find_policy, load_policy
+from audit_pipeline.sources.landing import Stream
 
 
 def open_policy(project_root: Path) -> tuple[Policy, Lake]:

@@ -14,10 +14,10 @@ from audit_pipeline.components.opening import open_policy, partition_days, requi
 from audit_pipeline.derive import derive_events
 from audit_pipeline.ingest import StreamCounts, check_nothing_lost, ingest_day, system_entropy
 from audit_pipeline.lake.declared import RECORDS, SOURCES
-from audit_pipeline.lake.landing import Stream, list_landing
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.policy import Policy
 from audit_pipeline.policy.models import RunLogsAttributes, StreamAttributes, parse_start
+from audit_pipeline.sources.landing import Stream, list_landing
 
 INGEST_OP = "ingest_day"
 EVIDENCE_TABLES = {

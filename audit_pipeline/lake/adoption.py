@@ -15,13 +15,12 @@ from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.lake import evidence
 from audit_pipeline.lake.batches import Batch, batch_file, read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
-from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.compression import decompressed, skip
 from audit_pipeline.lake.declared import RECORDS
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SourceState
 from audit_pipeline.lake.rows import FoundRows, check_statistics, rows_of_file, snapshot_fault
-from audit_pipeline.lake.slices import skip
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 

@@ -1,4 +1,4 @@
-"""Decompression that gives every byte there is before it reports a broken or cut stream."""
+"""Reading that gives every byte there is before it reports a broken or cut stream, compressed or not."""
 
 import io
 import zlib
@@ -25,6 +25,30 @@ def decompressed(file: BinaryIO, compression: str) -> Iterator[BinaryIO]:
         return
     pieces = _gunzip(file) if compression == "gzip" else _unzstd(file)
     yield cast(BinaryIO, _Pieces(pieces))
+
+
+def read_up_to(stream: BinaryIO, count: int) -> tuple[bytes, bool]:
+    """(at most `count` bytes, whether the stream broke there)."""
+    pieces: list[bytes] = []
+    left = count
+    while left:
+        try:
+            piece = stream.read(left)
+        except OSError:
+            return b"".join(pieces), True
+        if not piece:
+            break
+        pieces.append(piece)
+        left -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), False
+
+
+def skip(stream: BinaryIO, count: int) -> None:
+    while count:
+        piece, is_broken = read_up_to(stream, min(count, _PIECE_BYTES))
+        if is_broken or not piece:
+            return
+        count -= len(piece)
 
 
 class _Pieces(io.RawIOBase):

@@ -12,9 +12,8 @@ from typing import BinaryIO, cast
 import zstandard
 
 from audit_pipeline.errors import StorageError
-from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.compression import decompressed, read_up_to
 from audit_pipeline.lake.objects import Folder
-from audit_pipeline.lake.slices import read_up_to
 from audit_pipeline.records.canonical import NONCE_BYTES, content_hasher
 
 ZSTD_SKIPPABLE_MAGIC = 0x184D2A50  # RFC 8878 section 3.1.2

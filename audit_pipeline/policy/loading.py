@@ -10,10 +10,10 @@ from itertools import permutations
 from pathlib import Path
 
 from audit_pipeline.errors import InputError, PolicyError
-from audit_pipeline.lake.landing import Stream
 from audit_pipeline.lake.places import Places
 from audit_pipeline.policy.documents import Document, Model, read_documents, read_text
 from audit_pipeline.policy.models import DailySealAttributes, PlacesAttributes, RunLogsAttributes
+from audit_pipeline.sources.landing import Stream
 
 RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
 DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from audit_pipeline.lake.landing import Stream
+from audit_pipeline.sources.landing import Stream
 
 _STREAM_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,62}")  # docs/evidence-format.md section 3
 

@@ -19,11 +19,10 @@ from audit_pipeline.errors import StorageError
 from audit_pipeline.formats.item import Item
 from audit_pipeline.formats.items import iter_items
 from audit_pipeline.formats.json_items import JsonObject, read_object, starts_object
-from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.compression import decompressed, read_up_to
 from audit_pipeline.lake.evidence import digest_stream, open_object, seekable
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.projection import SourceState
-from audit_pipeline.lake.slices import read_up_to
 from audit_pipeline.records.canonical import content_hasher
 from audit_pipeline.tlog import SourceEntry, parse_source
 

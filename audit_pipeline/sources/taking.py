@@ -15,15 +15,15 @@ from typing import BinaryIO, cast
 
 from audit_pipeline.errors import InputError
 from audit_pipeline.lake import evidence
-from audit_pipeline.lake.compression import decompressed
-from audit_pipeline.lake.growth import NewItems, read_new
-from audit_pipeline.lake.landing import LATEST_NS, Landed, Stream
+from audit_pipeline.lake.compression import decompressed, skip
 from audit_pipeline.lake.objects import Folder
-from audit_pipeline.lake.planning import LINE_CONTAINERS, Source, first_snapshot, has_same_bytes
 from audit_pipeline.lake.projection import SourceState
-from audit_pipeline.lake.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS, LineReader, skip
-from audit_pipeline.lake.snapshots import Items, Lines, Snapshot, Taken, draw
 from audit_pipeline.records import canonical
+from audit_pipeline.sources.growth import NewItems, read_new
+from audit_pipeline.sources.landing import LATEST_NS, Landed, Stream
+from audit_pipeline.sources.planning import LINE_CONTAINERS, Source, first_snapshot, has_same_bytes
+from audit_pipeline.sources.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS, LineReader
+from audit_pipeline.sources.snapshots import Items, Lines, Snapshot, Taken, draw
 
 _PIECE_BYTES = 4 << 20
 

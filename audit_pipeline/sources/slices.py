@@ -6,6 +6,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from audit_pipeline.lake.compression import read_up_to
+
 SNAPSHOT_BYTES = 32 << 20
 SNAPSHOT_RECORDS = 1 << 18  # what is held of a record beside its bytes is more than a short line's
 _PIECE_BYTES = 4 << 20
@@ -63,22 +65,6 @@ class LineReader:
         self._has_ended = self.is_broken or len(piece) < want or self._left == 0
 
 
-def read_up_to(stream: BinaryIO, count: int) -> tuple[bytes, bool]:
-    """(at most `count` bytes, whether the stream broke there)."""
-    pieces: list[bytes] = []
-    left = count
-    while left:
-        try:
-            piece = stream.read(left)
-        except OSError:
-            return b"".join(pieces), True
-        if not piece:
-            break
-        pieces.append(piece)
-        left -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces), False
-
-
 def _line_ends(buffer: bytes, most: int) -> npt.NDArray[np.int64]:
     """Offsets of the first `most` newlines, found a piece at a time: their count is not known before."""
     found: list[npt.NDArray[np.int64]] = []
@@ -90,11 +76,3 @@ def _line_ends(buffer: bytes, most: int) -> npt.NDArray[np.int64]:
         if total >= most:
             break
     return np.concatenate(found)[:most].astype(np.int64) if found else np.empty(0, np.int64)
-
-
-def skip(stream: BinaryIO, count: int) -> None:
-    while count:
-        piece, is_broken = read_up_to(stream, min(count, _PIECE_BYTES))
-        if is_broken or not piece:
-            return
-        count -= len(piece)

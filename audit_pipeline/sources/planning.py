@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audit_pipeline.formats.detect import HEAD_BYTES, Detection, compression_of, detect
-from audit_pipeline.lake.compression import decompressed
+from audit_pipeline.lake.compression import decompressed, read_up_to
 from audit_pipeline.lake.evidence import holds
-from audit_pipeline.lake.growth import (
+from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.projection import SourceState
+from audit_pipeline.sources.growth import (
     NewItems,
     can_go_on,
     ends_unreadable,
@@ -17,11 +19,8 @@ from audit_pipeline.lake.growth import (
     newest_header,
     still_begins_with,
 )
-from audit_pipeline.lake.landing import Landed, Stream
-from audit_pipeline.lake.objects import Folder
-from audit_pipeline.lake.projection import SourceState
-from audit_pipeline.lake.slices import read_up_to
-from audit_pipeline.lake.snapshots import Snapshot
+from audit_pipeline.sources.landing import Landed, Stream
+from audit_pipeline.sources.snapshots import Snapshot
 
 LINE_CONTAINERS = ("jsonl", "text")
 ITEM_CONTAINERS = ("json", "csv", "parquet")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_pipeline.lake.landing import Landed, Stream, list_landing, list_untaken
+from audit_pipeline.sources.landing import Landed, Stream, list_landing, list_untaken
 
 DAY = date(2026, 3, 5)
 
