@@ -1,7 +1,7 @@
 """Makes docs/forgeries.md: every forgery of tests/forged and 1,000 flipped bits, tried and counted.
 
-Run from the project's folder: `python docs/make_forgeries.py`. It takes some minutes on two cores. A slow test makes
-the page again and compares; a fast one tells of kinds that it does not name.
+Run from the project's folder: `python docs/make_forgeries.py [FILE]`. It takes some minutes on two cores. A slow test
+makes the page again and compares; a fast one tells of kinds that it does not name, or that were not found.
 """
 
 import sys
@@ -107,4 +107,4 @@ def _flip(lake: LakeForTests, count: int, kinds: Sequence[str], folder: Path) ->
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
         page = forgeries_page(Path(made))
-    (HERE / "forgeries.md").write_text(page)
+    Path(*sys.argv[1:2] or [HERE / "forgeries.md"]).write_text(page)
