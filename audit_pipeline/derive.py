@@ -15,9 +15,11 @@ from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit, DataFile
 from audit_pipeline.lake.declared import EVENTS, RECORDS, SOURCES
 from audit_pipeline.lake.decoding import decoding
+from audit_pipeline.lake.keys import load_person_keys
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
 from audit_pipeline.records.canonical import NONCE_BYTES
+from audit_pipeline.records.pseudonyms import PersonKeys
 
 DERIVE_APP = "derive"
 NONCE_KEY = "audit.nonce"
@@ -69,8 +71,13 @@ class _Output:
             again.publish_alike()
 
 
-def derive_events(lake: Lake, entropy: Callable[[int], bytes]) -> dict[str, int]:
-    """Bring every event table up to the newest commit of `records`; gives back the rows added to each."""
+def derive_events(lake: Lake, entropy: Callable[[int], bytes], *, passphrase: bytes | None) -> dict[str, int]:
+    """Bring every event table up to the newest commit of `records`; gives back the rows added to each.
+
+    Raises:
+        InputError: the keys by which people are named are missing, or do not open.
+    """
+    people = load_person_keys(lake.places.keys, passphrase)
     records = lake.open(RECORDS)
     added = dict.fromkeys(EVENTS, 0)
     tables = {name: lake.open(table) for name, table in EVENTS.items()}
@@ -78,7 +85,7 @@ def derive_events(lake: Lake, entropy: Callable[[int], bytes]) -> dict[str, int]
         last = min(records.version, done + _COMMITS_AT_ONCE)
         made, newest_ms = [], 0
         for version, commit in records.commits(done + 1, last):
-            made.append((version, _derive_commit(lake, records, version, commit, tables, entropy)))
+            made.append((version, _derive_commit(lake, records, version, commit, tables, people, entropy)))
             newest_ms = max(newest_ms, commit.time_ms)
         for name, table in tables.items():
             # A crash between two tables leaves one of them ahead: what it has is not committed again.
@@ -95,12 +102,13 @@ def _derive_commit(
     version: int,
     commit: Commit,
     tables: dict[str, OpenTable],
+    people: PersonKeys,
     entropy: Callable[[int], bytes],
 ) -> dict[str, DataFile]:
     outputs = {name: _Output(table, f"{version}.parquet", entropy(NONCE_BYTES)) for name, table in tables.items()}
     for data_file in (file.name for file in commit.files):
         for format_name, context, rows in _snapshots(lake, records, data_file):
-            for name, events in derive_rows(format_name, context, rows).items():
+            for name, events in derive_rows(format_name, context, rows, people).items():
                 outputs[name].write(events)
     return {name: file for name, output in outputs.items() if (file := output.close()) is not None}
 

@@ -19,7 +19,7 @@ from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.inventories import check_goes_on
-from audit_pipeline.lake.keys import load_signer
+from audit_pipeline.lake.keys import PERSON_FILES, load_person_keys, load_signer
 from audit_pipeline.lake.logbook import (
     CLOCK_SKEW,
     LOG_APP,
@@ -64,6 +64,14 @@ class SealReport:
     """The commit of `records` up to which rows were compared with their entries before anything was signed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What a seal says it was made under."""
+
+    policy: str
+    pseudonym_key: str
+
+
 def seal_day(
     lake: Lake,
     day: date,
@@ -84,17 +92,19 @@ def seal_day(
     if day > today:
         raise InputError(f"{day}: this day has not begun (today is {today} UTC); it cannot be sealed")
     signer = load_signer(lake.places.keys, passphrase)
+    terms = _Terms(policy_digest, load_person_keys(lake.places.keys, passphrase).key_id)
     covered = check_goes_on(lake)
     _check_log_is_ours(lake)
     checked = check_new_commits(lake, covered.get(RECORDS.name, 0) + 1)
     is_new = False
     while True:
         log = read_log(lake.open(SEALS))
+        _check_names_go_on(lake, log, terms)
         seals = [(index, seal) for index, seal in enumerate(log) if seal.day == day]
         segment = len(seals) + 1
         if lake.evidence.exists(draft_name(day, segment)):
-            _check_found_draft(lake, day, segment, policy_digest, log, now)
-        elif not _draft(lake, day, seals, policy_digest, now, entropy):
+            _check_found_draft(lake, day, segment, terms, log, now)
+        elif not _draft(lake, day, seals, terms, now, entropy):
             break
         _append(lake, day, segment, now)
         is_new = True
@@ -129,11 +139,21 @@ def _check_log_is_ours(lake: Lake) -> None:
         )
 
 
+def _check_names_go_on(lake: Lake, log: Sequence[tlog.SealEntry], terms: _Terms) -> None:
+    """Another pseudonym key would make other people of the same ones, and nobody would see it."""
+    named = [seal.pseudonym_key for seal in log if seal.pseudonym_key is not None]
+    if named and named[-1] != terms.pseudonym_key:
+        raise InputError(
+            f"{lake.places.keys / PERSON_FILES[0]}: is not the key {named[-1]} that the log names; restore it from "
+            "your backup"
+        )
+
+
 def _draft(
     lake: Lake,
     day: date,
     seals: Sequence[tuple[int, tlog.SealEntry]],
-    policy_digest: str,
+    terms: _Terms,
     now: Callable[[], datetime],
     entropy: Callable[[int], bytes],
 ) -> bool:
@@ -161,8 +181,8 @@ def _draft(
         size=len(entries),
         root=tlog.tree_root(tlog.hash_leaves(map(tlog.format_source, entries)), hash_nodes).hex(),
         adapters=_adapter_names(row["format"] for row in new),
-        pseudonym_key=None,
-        policy=policy_digest,
+        pseudonym_key=terms.pseudonym_key,
+        policy=terms.policy,
         time=time,
         nonce=entropy(canonical.NONCE_BYTES).hex(),
     )
@@ -174,7 +194,7 @@ def _check_found_draft(
     lake: Lake,
     day: date,
     segment: int,
-    policy_digest: str,
+    terms: _Terms,
     log: Sequence[tlog.SealEntry],
     now: Callable[[], datetime],
 ) -> None:
@@ -185,8 +205,8 @@ def _check_found_draft(
     drafted = {tlog.format_source(entry).decode() for entry in entries}
     rows = complete_sources(lake).read(["entry", "format"], day).to_pylist()
     adapters = _adapter_names(row["format"] for row in rows if row["entry"] in drafted)
-    if (seal.policy, seal.adapters) != (policy_digest, adapters):
-        raise ProofError(f"{lake.evidence.path(name)}: is of another policy or adapters than this run; {_REMOVE}")
+    if (seal.policy, seal.pseudonym_key, seal.adapters) != (terms.policy, terms.pseudonym_key, adapters):
+        raise ProofError(f"{lake.evidence.path(name)}: is of another policy, key or adapters than this run; {_REMOVE}")
 
 
 def _append(lake: Lake, day: date, segment: int, now: Callable[[], datetime]) -> None:

@@ -82,7 +82,7 @@ class LakeForTests:
     def run(self, day: date = TODAY) -> SealReport:
         """The daily job of one day."""
         self.ingest(day)
-        derive_events(self.lake, self.entropy)
+        derive_events(self.lake, self.entropy, passphrase=None)
         report = self.seal(day)
         self.take_inventory()
         return report

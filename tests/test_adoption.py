@@ -59,9 +59,9 @@ def test_a_planted_event_file_is_not_committed(lake: LakeForTests) -> None:
         writer.close()
 
     with pytest.raises(ProofError, match="nothing of ours wrote it"):
-        derive_events(lake.lake, lake.entropy)
+        derive_events(lake.lake, lake.entropy, passphrase=None)
     path.unlink()
-    derive_events(lake.lake, lake.entropy)
+    derive_events(lake.lake, lake.entropy, passphrase=None)
 
     assert len(lake.rows("generations")) == 1
 
@@ -70,12 +70,12 @@ def test_an_event_file_that_a_run_left_is_taken_up(lake: LakeForTests) -> None:
     """Its random bytes are its own; the rest is what would be written."""
     lake.land("rollouts/1.jsonl", ROLLOUT % 1)
     lake.ingest()
-    derive_events(lake.lake, lake.entropy)
+    derive_events(lake.lake, lake.entropy, passphrase=None)
     path = EVENTS["generations"].uri(lake.places.lake)
     left = (path / "1.parquet").read_bytes()
     (path / "_delta_log" / f"{1:020}.json").unlink()
 
-    derive_events(lake.lake, lake.entropy)
+    derive_events(lake.lake, lake.entropy, passphrase=None)
 
     assert (path / "1.parquet").read_bytes() == left
     assert len(lake.rows("generations")) == 1

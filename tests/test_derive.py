@@ -17,8 +17,8 @@ def test_records_become_events_once(lake: LakeForTests) -> None:
     lake.land("rollouts/1.jsonl", b"".join(ROLLOUT % n + b"\n" for n in range(3)))
     lake.ingest()
 
-    first = derive_events(lake.lake, lake.entropy)
-    second = derive_events(lake.lake, lake.entropy)
+    first = derive_events(lake.lake, lake.entropy, passphrase=None)
+    second = derive_events(lake.lake, lake.entropy, passphrase=None)
 
     assert first["generations"] == 3
     assert set(second.values()) == {0}
@@ -64,13 +64,13 @@ def test_a_crash_between_two_tables_doubles_nothing(lake: LakeForTests, behind: 
     """One event table has the last commit, the other has not; then more records come in."""
     lake.land("rollouts/1.jsonl", ROLLOUT % 0 + b"\n")
     lake.ingest()
-    derive_events(lake.lake, lake.entropy)
+    derive_events(lake.lake, lake.entropy, passphrase=None)
     log = lake.places.lake / "restricted" / behind / "_delta_log"
     (log / f"{1:020}.json").unlink()
     lake.land("rollouts/2.jsonl", ROLLOUT % 1 + b"\n")
     lake.ingest()
 
-    derive_events(lake.lake, lake.entropy)
+    derive_events(lake.lake, lake.entropy, passphrase=None)
 
     assert sorted(map(str, scores(lake))) == ["0.0", "1.0"]
     assert len(lake.rows("generations")) == 2

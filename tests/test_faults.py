@@ -471,7 +471,7 @@ def test_rows_that_do_not_follow_are_found_without_any_inventory(tmp_path: Path,
     lake = WatchedLake(tmp_path / "lake")
     empty(lake)
     lake.ingest(YESTERDAY)
-    derive_events(lake.lake, lake.entropy)
+    derive_events(lake.lake, lake.entropy, passphrase=None)
     lake.seal(YESTERDAY)
     check_state(lake, lake.landed)
     table, change = FORGERIES[name]

@@ -1,6 +1,5 @@
 """The component DailySeal: each day is closed under one signed Merkle root."""
 
-import os
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -10,7 +9,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from audit_pipeline.components import specs
-from audit_pipeline.components.opening import open_policy, partition_days, utc_now
+from audit_pipeline.components.opening import key_passphrase, open_policy, partition_days, utc_now
 from audit_pipeline.ingest import system_entropy
 from audit_pipeline.inventory import InventoryReport, take_inventory
 from audit_pipeline.lake.declared import EVENTS, SEALS
@@ -76,12 +75,12 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
                 lake,
                 day,
                 policy_digest=policy.digest,
-                passphrase=_passphrase(),
+                passphrase=key_passphrase(),
                 today=utc_now().date(),
                 now=utc_now,
                 entropy=system_entropy,
             )
-            take_inventory(lake, passphrase=_passphrase(), checked=report.checked)
+            take_inventory(lake, passphrase=key_passphrase(), checked=report.checked)
             context.log.info(f"{day}: {'sealed' if report.is_new else 'unchanged'}, log size {report.log_size}")
             return dg.MaterializeResult(metadata=_seal_metadata(lake, report))
 
@@ -100,14 +99,10 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
         @dg.multi_asset(specs=[self.get_asset_spec(spec)], name=INVENTORY_ASSET, pool="audit_seal")
         def inventory(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
             _, lake = open_policy(root)
-            report = take_inventory(lake, passphrase=_passphrase())
+            report = take_inventory(lake, passphrase=key_passphrase())
             return dg.MaterializeResult(metadata=_inventory_metadata(lake, report))
 
         return inventory
-
-
-def _passphrase() -> bytes | None:
-    return os.environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None
 
 
 def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:

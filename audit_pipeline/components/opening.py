@@ -42,5 +42,10 @@ def partition_days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCon
     return [date.fromisoformat(key) for key in context.partition_keys] if context.has_partition_key else []
 
 
+def key_passphrase() -> bytes | None:
+    """What opens the keys of the profile, if they were made with one."""
+    return os.environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)

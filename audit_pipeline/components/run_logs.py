@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from audit_pipeline.components import specs
-from audit_pipeline.components.opening import open_policy, partition_days, require_streams, utc_now
+from audit_pipeline.components.opening import key_passphrase, open_policy, partition_days, require_streams, utc_now
 from audit_pipeline.derive import derive_events
 from audit_pipeline.ingest import StreamCounts, check_nothing_lost, ingest_day, system_entropy
 from audit_pipeline.lake.declared import RECORDS, SOURCES
@@ -30,6 +30,9 @@ EVENT_TABLES = {
     "generations": "What models wrote, and the preference pairs people were shown. One row per text.",
     "reward_scores": "Scores of generations. One row per score.",
     "training_metrics": "Numbers the trainers logged. One row per metric and step.",
+    "policy_updates": "The few numbers of a step that nearly every trainer logs. One row per log entry.",
+    "model_checkpoints": "Files of model checkpoints. One row per file and time it was seen.",
+    "log_findings": "Records that give no event and why, and what was withheld from the other tables.",
 }
 
 
@@ -114,7 +117,7 @@ class RunLogs(dg.Component, dg.Model, dg.Resolvable):
         @dg.multi_asset(specs=self._specs(EVENT_TABLES, specs.EVENTS, ["records"]), name="derive_events")
         def derive(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
             _, lake = open_policy(root)
-            added = derive_events(lake, system_entropy)
+            added = derive_events(lake, system_entropy, passphrase=key_passphrase())
             context.log.info(f"rows added: {added}")
             for table in EVENT_TABLES:
                 yield dg.MaterializeResult(asset_key=table, metadata={specs.ROWS_ADDED: added.get(table, 0)})

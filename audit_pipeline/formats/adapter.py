@@ -4,8 +4,8 @@ A tool is one file with a tuple `ADAPTERS`, named in `adapters.py`. An adapter g
 for goes under the key `extra`, and a record it does not understand gives no event.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -16,7 +16,8 @@ _NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float(
 
 Event = tuple[int, str, dict[str, Any]]
 """(position of its record, table, values by column). A value that does not fit its column moves to `extra_json`. Beside
-the table's own columns the keys `run_id`, `event_time`, `event_time_quality` and `extra` (a dict) may be given."""
+the table's own columns the keys `run_id`, `event_time`, `event_time_quality` and `extra` (a dict) may be given.
+`bounding_hash` is not the adapter's to give."""
 
 Items = Iterable[tuple[int, Any]]
 """(position, value) of the records that can be read, in order."""
@@ -28,6 +29,13 @@ class EventRef:
 
     table: str
     ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Stands for the keyed pseudonym of whom a source names so: an annotator, judge, user or host."""
+
+    raw: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,16 @@ class Adapter:
     """The events of each record, in order."""
     parse: Callable[[bytes], Any] = parse_record
     """The value of a record; ValueError where it has none."""
+    reads: str = ""
+    """Which files these are, in a sentence. docs/formats.md is made from this and `fields`."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Where each column comes from: `table.column` to the source's own field, in words. Every column the adapter gives
+    is here, and no other."""
+
+    @property
+    def has_events(self) -> bool:
+        """Whether it is a tool's; the others only keep."""
+        return self.events is not _no_events
 
 
 def share(items: Sequence[Any], is_one: Callable[[dict[str, Any]], bool]) -> float:
@@ -76,6 +94,13 @@ def share(items: Sequence[Any], is_one: Callable[[dict[str, Any]], bool]) -> flo
 def is_number(value: Any) -> bool:
     """Whether it is a number, infinite or NaN included; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def as_person(value: Any) -> Person | None:
+    """Whom a source's id names; None where it names nobody. Argilla writes a missing id as the text `None`."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", "None"):
+        return None
+    return Person(str(value))
 
 
 def as_messages(value: Any) -> list[dict[str, Any]] | None:

@@ -10,8 +10,10 @@ from audit_pipeline.formats import generic, preference, trl, verl
 from audit_pipeline.formats.adapter import Adapter, SourceContext
 from audit_pipeline.formats.json_text import nests_too_deep
 from audit_pipeline.formats.rows import EventRows
+from audit_pipeline.records.pseudonyms import PersonKeys
 
 _TOOLS = (trl, verl, preference, generic)
+_UNREAD = object()
 _READABLE = frozenset({"ok", "partial_tail"})
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for tool in _TOOLS for adapter in tool.ADAPTERS}
@@ -29,28 +31,44 @@ def adapter_named(name: str) -> Adapter:
     return ADAPTERS[name]
 
 
-def derive_rows(format: str, source: SourceContext, records: Iterable[tuple[int, bytes, str]]) -> dict[str, pa.Table]:
+def derive_rows(
+    format: str, source: SourceContext, records: Iterable[tuple[int, bytes, str]], people: PersonKeys
+) -> dict[str, pa.Table]:
     """The event rows of (position, record, status) of one snapshot, by table; a table without rows is not there.
 
-    The same records give the same rows, however they are cut into calls. A record that cannot be read, or that the
-    adapter does not understand, gives none.
+    The same records give the same rows, however they are cut into calls. A record that can be read, and that the
+    adapter of a tool does not understand, gives a finding that says so.
 
     Raises:
         PolicyError: the format is not known.
     """
     adapter = adapter_named(format)
-    rows = EventRows(source, adapter.name, adapter.version)
-    for position, table, values in adapter.events(source, _values(adapter, records)):
-        rows.add(position, table, values)
+    rows = EventRows(source, adapter.name, adapter.version, people)
+    if adapter.has_events:
+        unread: dict[int, str] = {}
+        for position, table, values in adapter.events(source, _values(adapter, records, unread)):
+            rows.add(position, table, values)
+        for position in sorted(unread.keys() - rows.positions()):
+            rows.add_no_event(position, unread[position])
     return rows.tables()
 
 
-def _values(adapter: Adapter, records: Iterable[tuple[int, bytes, str]]) -> Iterator[tuple[int, Any]]:
+def _values(
+    adapter: Adapter, records: Iterable[tuple[int, bytes, str]], unread: dict[int, str]
+) -> Iterator[tuple[int, Any]]:
+    """(position, value) of what can be read; `unread` says why a record gives no event, if it then gives none."""
     for position, record, status in records:
-        if status not in _READABLE or nests_too_deep(record):
+        if status not in _READABLE:
             continue
-        try:
-            value = adapter.parse(record)
-        except ValueError:  # blank, or an unfinished last line
-            continue
-        yield position, value
+        why = f"not of a shape that {adapter.name} {adapter.version} knows"
+        if nests_too_deep(record):
+            why, value = "nested too deep", _UNREAD
+        else:
+            try:
+                value = adapter.parse(record)
+            except ValueError:
+                why, value = "no value" if record.strip() else "blank", _UNREAD
+        if status == "ok" or value is not _UNREAD:  # else its row in `records` has the reason
+            unread[position] = why
+        if value is not _UNREAD:
+            yield position, value

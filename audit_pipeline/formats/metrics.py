@@ -1,24 +1,82 @@
-"""Rows of `training_metrics` from a flat object of metrics, for every tool that logs one."""
+"""Rows of `training_metrics` and `policy_updates` from a flat object of metrics, for every tool that logs one."""
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from audit_pipeline.formats.adapter import is_number
+from audit_pipeline.formats.adapter import Event, is_number
 from audit_pipeline.records import canonical
 
+CANONICAL_NAMES = {
+    "loss": "loss",
+    "train_loss": "loss",
+    "policy_loss": "loss",
+    "loss/policy_avg": "loss",
+    "actor/pg_loss": "loss",
+    "reward": "reward",
+    "critic/rewards/mean": "reward",
+    "objective/rlhf_reward": "reward",
+    "kl": "kl",
+    "ppo_kl": "kl",
+    "actor/ppo_kl": "kl",
+    "objective/kl": "kl",
+    "grad_norm": "grad_norm",
+    "actor_grad_norm": "grad_norm",
+    "actor/grad_norm": "grad_norm",
+    "lr": "lr",
+    "learning_rate": "lr",
+    "actor_lr": "lr",
+    "actor/lr": "lr",
+    "entropy": "entropy",
+    "entropy_loss": "entropy",
+    "actor/entropy": "entropy",
+    "policy/entropy_avg": "entropy",
+    "clip_ratio/region_mean": "clip_fraction",
+    "ppo_clip_ratio": "clip_fraction",
+    "actor/pg_clipfrac": "clip_fraction",
+    "policy/clipfrac_avg": "clip_fraction",
+}
+"""What TRL, OpenRLHF and verl call the numbers of CANONICAL_METRICS, without `train/`, `eval/` or `eval_` in front."""
 
-def metric_rows(
-    metrics: Mapping[str, Any], common: Mapping[str, Any], canonical_names: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
-    """One row per metric: the values of `common`, then what the metric says.
+_SPLIT = re.compile(r"(train|eval|val|test|system)(?:/|_(?=.))|val-")
+_SUMMARY = re.compile(r"(?:train/)?(?:train_(?:loss|runtime|samples_per_second|steps_per_second)|total_flos)")
 
-    `canonical_names` tells, for a raw name, which of the few metrics that every trainer has it is.
+
+def split_of(metric: str) -> str:
+    """`train`, `eval`, `summary` or `system`, by the name that a trainer gives a metric."""
+    if _SUMMARY.fullmatch(metric):
+        return "summary"
+    found = _SPLIT.match(metric)
+    prefix = found[1] if found else "train"
+    return {"train": "train", "system": "system"}.get(prefix or "val", "eval")
+
+
+def canonical_of(metric: str) -> str | None:
+    """Which of CANONICAL_METRICS a metric is; None where it is none."""
+    return CANONICAL_NAMES.get(metric) or CANONICAL_NAMES.get(re.sub(r"^(?:train/|eval/|eval_)", "", metric))
+
+
+def metric_events(
+    position: int, metrics: Mapping[str, Any], common: Mapping[str, Any], split: Callable[[str], str] = split_of
+) -> Iterator[Event]:
+    """A row of `training_metrics` for each metric of a log entry, and one of `policy_updates` if any is canonical.
+
+    `common`: the columns that all have, such as `run_id`, `step` and `epoch`. `split` tells it by a metric's name.
     """
+    update: dict[str, Any] = {}
+    odd = []
     for name, value in metrics.items():
-        row = {**common, "metric": name, "metric_canonical": canonical_names.get(name), "attempt": 0}
-        yield {**row, **metric_value(value)}
+        canonical_name, found = canonical_of(name), metric_value(value)
+        of = {"metric": name, "metric_canonical": canonical_name, "split": split(name), "attempt": 0}
+        yield position, "training_metrics", {**common, **of, **found}
+        if canonical_name is not None and of["split"] == "train":
+            update.setdefault(canonical_name, found["value"])
+            odd += [canonical_name] * (found["value_state"] in {"nan", "+inf", "-inf"})
+    if update:
+        shared = {key: value for key, value in common.items() if key != "extra"}
+        yield position, "policy_updates", {**shared, **update, "not_finite": odd or None, "attempt": 0}
 
 
 def metric_value(value: Any) -> dict[str, Any]:

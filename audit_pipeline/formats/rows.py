@@ -1,5 +1,6 @@
-"""Events as Arrow tables: common columns, event names, and what does not fit its column moved to `extra_json`."""
+"""Events as Arrow tables: common columns, event names, pseudonyms, what does not fit moved, what must not be, out."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -7,20 +8,25 @@ from typing import Any
 
 import pyarrow as pa
 
-from audit_pipeline.formats.adapter import EventRef, SourceContext
+from audit_pipeline.formats.adapter import EventRef, Person, SourceContext
+from audit_pipeline.formats.withheld import withhold
 from audit_pipeline.records import canonical
 from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, EVENT_SCHEMAS, MESSAGES, event_id
+from audit_pipeline.records.pseudonyms import PersonKeys
 
 _MISFIT = object()
+FINDINGS = "log_findings"
 
 
 class EventRows:
     """Rows of the event tables of one snapshot, added in order of position."""
 
-    def __init__(self, source: SourceContext, source_format: str, adapter_version: str) -> None:
+    def __init__(self, source: SourceContext, source_format: str, adapter_version: str, people: PersonKeys) -> None:
         self._source = source
+        self._people = people
         self._position = -1
-        self._ordinals: dict[str, int] = {}
+        self._ordinals: Counter[str] = Counter()
+        self._findings: Counter[int] = Counter()
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._common = {
             "day": source.day,
@@ -35,18 +41,25 @@ class EventRows:
 
     def add(self, position: int, table: str, values: dict[str, Any]) -> None:
         """Add an event of the record at `position`. Never raises on a value, whatever its type."""
-        if position != self._position:
-            self._position, self._ordinals = position, {}
-        ordinal = self._ordinals.get(table, 0)
-        self._ordinals[table] = ordinal + 1
-        row: dict[str, Any] = {"position": position, "event_id": self._event_id(table, ordinal)}
+        if table == FINDINGS:  # which are also added when all other events are there
+            ordinal, self._findings[position] = self._findings[position], self._findings[position] + 1
+        else:
+            if position != self._position:
+                self._position, self._ordinals = position, Counter()
+            ordinal, self._ordinals[table] = self._ordinals[table], self._ordinals[table] + 1
+        row: dict[str, Any] = {"position": position, "event_id": self._event_id(position, table, ordinal)}
+        if table == "annotations":
+            row["bounding_hash"] = self._people.bounding_hash(row["event_id"])
         extra = dict(values.get("extra") or {})
         fits = _FITS[table]
         for name, value in values.items():
             if value is None or name == "extra":
                 continue
-            fitted = self._event_id(value.table, value.ordinal) if isinstance(value, EventRef) else fits[name](value)
-            if fitted is _MISFIT:
+            if isinstance(value, EventRef):
+                row[name] = self._event_id(position, value.table, value.ordinal)
+            elif isinstance(value, Person):
+                row[name] = self._people.pseudonym(value.raw)
+            elif (fitted := fits[name](value)) is _MISFIT:
                 extra[name] = value
             else:
                 row[name] = fitted
@@ -54,9 +67,26 @@ class EventRows:
             row["extra_json"] = canonical.dump_canonical(extra).decode()
         self._rows.setdefault(table, []).append(row)
 
+    def add_no_event(self, position: int, why: str) -> None:
+        """Say why the record at `position` gives no event, unless it gave one."""
+        self.add(position, FINDINGS, {"kind": "no_event", "found": why})
+
+    def positions(self) -> set[int]:
+        """Records that gave an event or a finding."""
+        return {row["position"] for rows in self._rows.values() for row in rows}
+
     def tables(self) -> dict[str, pa.Table]:
-        """The rows by table; a table without rows is not there."""
-        return {table: self._table(EVENT_SCHEMAS[table], rows) for table, rows in self._rows.items()}
+        """The rows by table; a table without rows is not there. Once only: what is withheld becomes findings."""
+        tables = {}
+        for table in [name for name in self._rows if name != FINDINGS]:
+            tables[table], withheld = withhold(self._table(EVENT_SCHEMAS[table], self._rows[table]))
+            for at, column, kind in withheld:
+                row = self._rows[table][at]
+                where = {"in_table": table, "in_column": column, "of_event": row["event_id"]}
+                self.add(row["position"], FINDINGS, {"kind": "withheld", "found": kind, **where})
+        if FINDINGS in self._rows:
+            tables[FINDINGS] = self._table(EVENT_SCHEMAS[FINDINGS], self._rows[FINDINGS])
+        return tables
 
     def _table(self, schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
         columns = {}
@@ -65,9 +95,9 @@ class EventRows:
             columns[name] = [row.get(name, otherwise) for row in rows]
         return pa.Table.from_pydict(columns, schema=schema)
 
-    def _event_id(self, table: str, ordinal: int) -> str:
+    def _event_id(self, position: int, table: str, ordinal: int) -> str:
         source = self._source
-        return event_id(source.source_id, source.generation, source.snapshot, self._position, table, ordinal)
+        return event_id(source.source_id, source.generation, source.snapshot, position, table, ordinal)
 
 
 def _text(value: Any) -> Any:

@@ -22,7 +22,7 @@ from audit_pipeline.formats.adapter import (
     marked_roles,
     share,
 )
-from audit_pipeline.formats.metrics import metric_rows, score_value
+from audit_pipeline.formats.metrics import metric_events, score_value, split_of
 from audit_pipeline.formats.paths import file_name, folder_name
 from audit_pipeline.records import canonical
 
@@ -38,20 +38,6 @@ _COMPLETION_KEYS = frozenset(["step", "prompt", "completion", "advantage"])
 _COMPLETIONS_FOLDER = re.compile("completions")
 _COMPLETIONS_FILE = re.compile(r"completions_(\d{5,})\.parquet")
 _EPOCH_S = range(946_684_800, 4_102_444_800)  # the years 2000 to 2099: other numbers are no time of a run
-_CANONICAL = {
-    "loss": "loss",
-    "eval_loss": "loss",
-    "train_loss": "loss",
-    "kl": "kl",
-    "objective/kl": "kl",
-    "reward": "reward",
-    "grad_norm": "grad_norm",
-    "learning_rate": "lr",
-    "lr": "lr",
-    "entropy": "entropy",
-    "eval_entropy": "entropy",
-    "policy/entropy_avg": "entropy",
-}
 
 
 def _score_state(path: str, items: Sequence[Any]) -> float:
@@ -107,9 +93,8 @@ def _entry_events(source: SourceContext, position: int, entry: Any) -> Iterator[
     if (logged_at := _epoch_s(metrics.get("ts"))) is not None:
         del metrics["ts"]
         common |= {"event_time": logged_at, "event_time_quality": "epoch_s"}
-    for row in metric_rows(metrics, common, _CANONICAL):
-        split = "summary" if _SUMMARY_KEY in entry else "eval" if row["metric"].startswith("eval_") else "train"
-        yield position, "training_metrics", {**row, "split": split}
+    # The final entry also has names that others have, such as `epoch`; what it says is of the whole run.
+    yield from metric_events(position, metrics, common, (lambda _: "summary") if _SUMMARY_KEY in entry else split_of)
 
 
 def _epoch_s(value: Any) -> datetime | None:

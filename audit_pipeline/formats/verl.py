@@ -19,7 +19,7 @@ from audit_pipeline.formats.adapter import (
     marked_roles,
     share,
 )
-from audit_pipeline.formats.metrics import metric_rows, score_value
+from audit_pipeline.formats.metrics import metric_events, score_value
 from audit_pipeline.formats.paths import file_name, folder_name
 from audit_pipeline.records import canonical
 
@@ -27,14 +27,6 @@ _ROLLOUT_KEYS = frozenset(["input", "output", "gts", "score", "step"])
 _FOREIGN_KEYS = frozenset(["instruction", "prompt", "chosen", "rejected", "messages"])
 _STEP_FILE = re.compile(r"(\d+)\.jsonl")
 _ROLLOUT_FOLDER = re.compile(r"(rollouts?|train|val|validation)(_data)?(_dir)?")
-_CANONICAL = {
-    "actor/pg_loss": "loss",
-    "actor/ppo_kl": "kl",
-    "critic/rewards/mean": "reward",
-    "actor/grad_norm": "grad_norm",
-    "actor/lr": "lr",
-    "actor/entropy": "entropy",
-}
 
 
 def _score_rollouts(path: str, items: Sequence[Any]) -> float:
@@ -117,8 +109,7 @@ def _metric_events(source: SourceContext, items: Items) -> Iterator[Event]:
             "epoch": epoch if is_number(epoch) else None,
             "extra": others,
         }
-        for row in metric_rows(item["data"], common, _CANONICAL):
-            yield position, "training_metrics", {**row, "split": "eval" if row["metric"].startswith("val") else "train"}
+        yield from metric_events(position, item["data"], common)
 
 
 ADAPTERS = (

@@ -1,6 +1,8 @@
-"""The log's signing key: one PKCS#8 file in a 0700 folder, never made or replaced silently.
+"""The keys of a lake: PKCS#8 files in a 0700 folder, never made or replaced silently.
 
-Its first line, before the PEM block, is `origin <origin of the log>`. With it the vkey follows from this file alone.
+`key.pem` signs the log. Its first line, before the PEM block, is `origin <origin of the log>`; with it the vkey follows
+from this file alone. `pseudonym.pem` and `bounding.pem` hold 32 secret bytes each, in the same form so that they are
+encrypted alike; they sign nothing.
 """
 
 import os
@@ -14,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, StorageError
 from audit_pipeline.lake.objects import sync_file
+from audit_pipeline.records.pseudonyms import KEY_BYTES, PersonKeys
 
 KEY_FILE = "key.pem"
+PERSON_FILES = ("pseudonym.pem", "bounding.pem")
 VKEY_FILE = "vkey"
 LAKE_ID_BYTES = 16
 _PREFIX = re.compile(r"[A-Za-z0-9.\-]+(/[A-Za-z0-9._\-]+)*")
@@ -24,10 +28,10 @@ _MAX_PREFIX = 200  # an origin has at most 255 bytes (C2SP tlog-checkpoint), of 
 
 
 def make_keys(folder: Path, prefix: str, entropy: Callable[[int], bytes], passphrase: bytes | None) -> str:
-    """Make a lake id and a signing key; gives back the vkey, which anyone may know.
+    """Make a lake id and its keys; gives back the vkey, which anyone may know.
 
-    The origin of the log, and the name of the key, is `prefix`/`lake id`. Where `folder` has a key without a vkey, as a
-    call that was cut off leaves it, the vkey of that key is written and nothing is made.
+    The origin of the log, and the name of the key, is `prefix`/`lake id`. What a call that was cut off, or an older
+    version, left out is made; of what is there, nothing is made again.
 
     Raises:
         InputError: `folder` has a key already, or `prefix` is no schemeless URL prefix.
@@ -40,6 +44,9 @@ def make_keys(folder: Path, prefix: str, entropy: Callable[[int], bytes], passph
     else:
         origin = f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}"
         private = Ed25519PrivateKey.from_private_bytes(entropy(32))
+    if vkey_file.exists() and key.exists() and _missing(folder):
+        _make_person_keys(folder, entropy, passphrase)
+        return read_vkey(folder)
     if vkey_file.exists() or origin is None:
         raise InputError(
             f"{key if key.exists() else vkey_file}: there is a key already, and a log cannot change its key; restore "
@@ -50,6 +57,7 @@ def make_keys(folder: Path, prefix: str, entropy: Callable[[int], bytes], passph
         if not is_begun:
             _make_private_folder(folder)
             _put_new(key, f"origin {origin}\n".encode() + _pem(private, passphrase), 0o600)
+        _make_person_keys(folder, entropy, passphrase)
         # Last: a vkey alone would be of a key that nobody has.
         _put_new(vkey_file, vkey.encode() + b"\n", 0o644)
     except OSError as err:
@@ -70,8 +78,8 @@ def check_prefix(prefix: str) -> None:
 
 
 def keys_exist(folder: Path) -> bool:
-    """Whether both files are there, so that there is nothing to make or to finish."""
-    return (folder / KEY_FILE).exists() and (folder / VKEY_FILE).exists()
+    """Whether all files are there, so that there is nothing to make or to finish."""
+    return (folder / KEY_FILE).exists() and (folder / VKEY_FILE).exists() and not _missing(folder)
 
 
 def read_vkey(folder: Path) -> str:
@@ -97,6 +105,29 @@ def load_signer(folder: Path, passphrase: bytes | None) -> tlog.Signer:
     if signer.verifier != verifier:
         raise InputError(f"{path}: is not the key of {folder / VKEY_FILE}; restore both from the same backup")
     return signer
+
+
+def load_person_keys(folder: Path, passphrase: bytes | None) -> PersonKeys:
+    """The keys by which event tables name people.
+
+    Raises:
+        InputError: one is missing, or the passphrase is wrong.
+    """
+    if missing := _missing(folder):
+        raise InputError(
+            f"{folder / missing[0]}: missing; restore it from your backup. Only if this lake never had one: "
+            "`audit-pipeline keygen` makes what is missing"
+        )
+    return PersonKeys(*(_read_key(folder / name, passphrase)[0].private_bytes_raw() for name in PERSON_FILES))
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in PERSON_FILES if not (folder / name).exists()]
+
+
+def _make_person_keys(folder: Path, entropy: Callable[[int], bytes], passphrase: bytes | None) -> None:
+    for name in _missing(folder):
+        _put_new(folder / name, _pem(Ed25519PrivateKey.from_private_bytes(entropy(KEY_BYTES)), passphrase), 0o600)
 
 
 def _read_key(path: Path, passphrase: bytes | None) -> tuple[Ed25519PrivateKey, str | None]:

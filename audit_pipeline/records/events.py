@@ -27,6 +27,17 @@ class Column:
     is_required: bool = False
 
 
+CANONICAL_METRICS = {
+    "loss": "loss that was optimised",
+    "reward": "mean reward",
+    "kl": "divergence from the reference policy",
+    "grad_norm": "norm of the gradient",
+    "lr": "learning rate",
+    "entropy": "entropy of the policy",
+    "clip_fraction": "share of updates that were clipped",
+}
+"""The few numbers that nearly every trainer logs, whatever it calls them, and what they are."""
+
 COMMON_COLUMNS = (
     Column("day", pa.date32(), "day of the source", True),
     Column("source_id", _TEXT, "source of the record", True),
@@ -121,14 +132,43 @@ EVENT_COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("epoch", _DOUBLE, "passes over the data so far"),
         Column("split", _TEXT, "train, eval, summary or system"),
         Column("metric", _TEXT, "name as the source writes it"),
-        Column("metric_canonical", _TEXT, "loss, kl, reward, grad_norm, lr or entropy, where the metric is one"),
+        Column("metric_canonical", _TEXT, "which of policy_updates' numbers it is, where it is one"),
         Column("value", _DOUBLE, "value; null unless finite"),
         Column("value_state", _TEXT, "finite, nan, +inf, -inf, null or text"),
         Column("value_raw", _TEXT, "value as Python writes it in JSON, text as it is"),
         Column("attempt", pa.int32(), "times this (run_id, split, step, metric) was logged before"),
     ),
+    "policy_updates": (
+        Column("step", _INT, "training step"),
+        Column("epoch", _DOUBLE, "passes over the data so far"),
+        *(
+            Column(name, _DOUBLE, f"{what}; null unless the source says it and it is finite")
+            for name, what in CANONICAL_METRICS.items()
+        ),
+        Column("not_finite", pa.list_(_TEXT), "those of the numbers above that were NaN or infinite"),
+        Column("attempt", pa.int32(), "times this (run_id, step) was logged before by the same source"),
+    ),
+    "model_checkpoints": (
+        Column("step", _INT, "training step it was saved at"),
+        Column("checkpoint", _TEXT, "folder of the checkpoint"),
+        Column("file", _TEXT, "name of the file"),
+        Column("kind", _TEXT, "weights, optimizer, state, tokenizer, config or card"),
+        Column("size_bytes", _INT, "size of the file"),
+        Column("sha256", _TEXT, "SHA-256 of weights, which are not kept; null of files that are records"),
+        Column("model_type", _TEXT, "architecture that the file names"),
+        Column("metric_key", _TEXT, "metric by which it was chosen"),
+        Column("metric_value", _DOUBLE, "value of that metric"),
+    ),
+    "log_findings": (
+        Column("kind", _TEXT, "no_event or withheld", True),
+        Column("found", _TEXT, "why the record gives no event, or what was withheld", True),
+        Column("in_table", _TEXT, "event table with the value that was withheld"),
+        Column("in_column", _TEXT, "its column"),
+        Column("of_event", _TEXT, "its event_id"),
+    ),
 }
-"""One row per run seen in a source · judgment · response · score of a response · value of a metric at a step."""
+"""One row per run seen in a source · judgment · response · score of a response · value of a metric at a step · log
+entry of a training step · file of a model checkpoint · thing that a reader of the tables should know of the logs."""
 
 
 def event_schema(table: str) -> pa.Schema:

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.formats.items import iter_items
+from audit_pipeline.records.pseudonyms import PersonKeys
 
 REST = b'{"$evidence":"rest"}'
+PEOPLE = PersonKeys(b"p" * 32, b"b" * 32)
 MTIME = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -42,4 +44,4 @@ def source(path: str, mtime: datetime | None = MTIME) -> SourceContext:
 def derive(format: str, path: str, values: Iterable[Any], status: str = "ok") -> dict[str, list[dict[str, Any]]]:
     """Rows by table of one record per value."""
     records = [(at, json.dumps(value).encode(), status) for at, value in enumerate(values)]
-    return {table: rows.to_pylist() for table, rows in derive_rows(format, source(path), records).items()}
+    return {table: rows.to_pylist() for table, rows in derive_rows(format, source(path), records, PEOPLE).items()}

@@ -92,5 +92,8 @@ def test_an_item_has_its_own_id_or_its_position(item: dict[str, Any], item_id: s
 @pytest.mark.parametrize(
     "item", [{"chosen": "a"}, {"chosen": "a", "rejected": [BOT]}, {"chosen": 1, "rejected": 2}, [], "a"]
 )
-def test_what_is_no_pair_gives_nothing(item: Any) -> None:
-    assert derive("preference_pairs", "pairs.jsonl", [item]) == {}
+def test_what_is_no_pair_gives_a_finding_and_nothing_else(item: Any) -> None:
+    rows = derive("preference_pairs", "pairs.jsonl", [item])
+
+    assert [row["found"] for row in rows.pop("log_findings")] == ["not of a shape that preference_pairs 1 knows"]
+    assert rows == {}

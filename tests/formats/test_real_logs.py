@@ -14,6 +14,7 @@ from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.formats.detect import HEAD_BYTES, Detection, compression_of, detect
 from audit_pipeline.formats.items import fast_lines_ok, iter_items, json_line_status
+from tests.formats.support import PEOPLE
 
 CONTAINERS = {"json_object": "json", "json_array": "json", "tfrecord": "whole"}
 OURS = {
@@ -100,8 +101,10 @@ def test_every_record_of_a_known_tool_gives_events(logs: list[tuple[dict[str, An
         source = SourceContext("runs", entry["path"], "0" * 64, 0, 0, date(2026, 3, 1), mtime)
         records = list(records_of(content, found.container))
 
-        tables = derive_rows(found.format, source, records)
+        tables = derive_rows(found.format, source, records, PEOPLE)
 
+        findings = tables["log_findings"].to_pylist() if "log_findings" in tables else []
+        assert [row["found"] for row in findings if row["kind"] == "no_event"] == [], entry["path"]
         seen = {position for table in tables.values() for position in table.column("position").to_pylist()}
         assert seen == {position for position, _, _ in records}, entry["path"]
         if found.format == "preference_pairs":
@@ -117,7 +120,7 @@ def test_a_run_has_one_name_over_all_its_files(logs: list[tuple[dict[str, Any], 
             continue
         source = SourceContext("runs", entry["path"], "0" * 64, 0, 0, date(2026, 3, 1), None)
 
-        tables = derive_rows(found.format, source, records_of(content, found.container))
+        tables = derive_rows(found.format, source, records_of(content, found.container), PEOPLE)
 
         run_ids = {run_id for table in tables.values() for run_id in table.column("run_id").to_pylist()}
         assert run_ids == {entry["path"].split("/")[1]}, entry["path"]

@@ -27,7 +27,15 @@ def metrics(values: list[Any], path: str = "2026-01-01/dpo-s1/log_history.jsonl"
 def test_a_trainer_state_is_a_run_and_its_metrics() -> None:
     rows = derive("trl_trainer_state", "dpo-s1/trainer_state.json", [HEADER, TRAIN, EVAL, SUMMARY])
 
-    assert rows.keys() == {"runs", "training_metrics"}
+    assert rows.keys() == {"runs", "training_metrics", "policy_updates"}
+    [update] = rows["policy_updates"]
+    assert (update["step"], update["epoch"], update["loss"], update["grad_norm"], update["kl"]) == (
+        1,
+        0.5,
+        0.25,
+        1.5,
+        None,
+    )
     [run] = rows["runs"]
     assert (run["run_id"], run["run_key"], run["framework"], run["position"]) == ("dpo-s1", "dpo-s1", "transformers", 0)
     assert json.loads(run["config_json"]) == {key: value for key, value in HEADER.items() if key != "log_history"}

@@ -1,0 +1,103 @@
+"""What never reaches an event table: secrets, e-mail addresses, IP addresses. The record keeps them, restricted.
+
+Whole columns are searched at once; only rows where something is found are looked at one by one.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_MARK = "[withheld: {}]"
+_NAMED = "api_?key|secret|secret_?key|password|passwd|passphrase|access_?key|private_?key|auth_?token|access_?token"
+_TOKENS = "hub_token|hf_token|bearer_token|refresh_token|session_token|credentials?"
+_KINDS = {
+    "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]+-----END [A-Z ]*PRIVATE KEY-----)?",
+    "Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}",
+    "API key": r"\bsk-[A-Za-z0-9_\-]{20,}|\bAIza[0-9A-Za-z_\-]{35}|\bxox[abprs]-[0-9A-Za-z\-]{10,}",
+    "cloud key": r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b",
+    "repository token": r"\bgh[opsur]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{30,}|\bglpat-[0-9A-Za-z_\-]{20,}",
+    "signed token": r"\beyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}",
+    "password in a URL": r"://[^/\s:@\"]+:[^/\s:@\"]+@",
+    # In canonical JSON, or JSON within a text of it: a key that says so, and a text that is no placeholder.
+    "secret by its name": rf'(?i:[\w\-.]*(?:{_NAMED}|{_TOKENS})\\?"): ?\\?"[^"\\<*\s][^"\\\s]*',
+    "e-mail address": r"\b[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,}\b",
+    "IP address": r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\b",
+}
+_ANY = "|".join(f"(?:{pattern})" for pattern in _KINDS.values())
+_EACH = re.compile("|".join(f"(?P<k{at}>{pattern})" for at, pattern in enumerate(_KINDS.values())))
+_NAMES = tuple(_KINDS)
+_OWN = frozenset(["source_id", "event_id", "source_format", "adapter_version", "event_time_quality", "score_state"])
+"""Columns that hold no text of the log."""
+
+
+class Withheld(NamedTuple):
+    """Something that was taken out of a row."""
+
+    row: int
+    column: str
+    kind: str
+
+
+def withhold(rows: pa.Table) -> tuple[pa.Table, list[Withheld]]:
+    """The rows without what must not be in an event table, and what was taken out."""
+    found: list[Withheld] = []
+    for at, field in enumerate(rows.schema):
+        if field.name in _OWN or not _has_text(field.type):
+            continue
+        column = rows.column(at)
+        if not pc.any(pc.match_substring_regex(_texts(column), _ANY)).as_py():
+            continue
+        values = []
+        for row, value in enumerate(column.to_pylist()):
+            kinds: dict[str, None] = {}
+            values.append(_without(value, kinds))
+            found += [Withheld(row, field.name, kind) for kind in kinds]
+        rows = rows.set_column(at, field, pa.chunked_array([pa.array(values, field.type)]))
+    return rows, found
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or any(_has_text(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _texts(column: pa.ChunkedArray) -> pa.Array:
+    """All texts of a column, however deep."""
+    return pa.concat_arrays([text for chunk in column.chunks for text in _flat(chunk)] or [pa.array([], pa.string())])
+
+
+def _flat(array: pa.Array) -> Iterator[pa.Array]:
+    kind = array.type
+    if pa.types.is_string(kind):
+        yield array
+    elif pa.types.is_list(kind):
+        yield from _flat(array.flatten())
+    elif pa.types.is_struct(kind):
+        for member in array.flatten():
+            yield from _flat(member)
+
+
+def _without(value: Any, kinds: dict[str, None]) -> Any:
+    if isinstance(value, str):
+        return _EACH.sub(_marking(kinds), value)
+    if isinstance(value, list):
+        return [_without(member, kinds) for member in value]
+    if isinstance(value, dict):
+        return {key: _without(member, kinds) for key, member in value.items()}
+    return value
+
+
+def _marking(kinds: dict[str, None]) -> Callable[[re.Match[str]], str]:
+    def mark(match: re.Match[str]) -> str:
+        kind = _NAMES[int((match.lastgroup or "k0")[1:])]
+        kinds[kind] = None
+        if kind == "secret by its name":  # the key and its quotes stay, so that JSON stays JSON
+            begin = re.match(r'.*?: ?\\?"', match[0], re.DOTALL)
+            return (begin[0] if begin else "") + _MARK.format(kind)
+        if kind == "password in a URL":
+            return "://" + _MARK.format(kind) + "@"
+        return _MARK.format(kind)
+
+    return mark
