@@ -13,9 +13,10 @@ from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit, DataFile
-from audit_pipeline.lake.declared import EVENTS, RECORDS, SOURCES
+from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.keys import load_person_keys
+from audit_pipeline.lake.logbook import check_names_go_on, read_log
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
 from audit_pipeline.records.canonical import NONCE_BYTES
@@ -75,9 +76,11 @@ def derive_events(lake: Lake, entropy: Callable[[int], bytes], *, passphrase: by
     """Bring every event table up to the newest commit of `records`; gives back the rows added to each.
 
     Raises:
-        InputError: the keys by which people are named are missing, or do not open.
+        InputError: the keys by which people are named are missing, do not open, or are not those the log names.
     """
     people = load_person_keys(lake.places.keys, passphrase)
+    if (seals := lake.find(SEALS)) is not None:
+        check_names_go_on(lake, read_log(seals), people)
     records = lake.open(RECORDS)
     added = dict.fromkeys(EVENTS, 0)
     tables = {name: lake.open(table) for name, table in EVENTS.items()}

@@ -19,10 +19,11 @@ from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.inventories import check_goes_on
-from audit_pipeline.lake.keys import PERSON_FILES, load_person_keys, load_signer
+from audit_pipeline.lake.keys import load_person_keys, load_signer
 from audit_pipeline.lake.logbook import (
     CLOCK_SKEW,
     LOG_APP,
+    check_names_go_on,
     draft_name,
     read_log,
     read_seal_file,
@@ -92,14 +93,15 @@ def seal_day(
     if day > today:
         raise InputError(f"{day}: this day has not begun (today is {today} UTC); it cannot be sealed")
     signer = load_signer(lake.places.keys, passphrase)
-    terms = _Terms(policy_digest, load_person_keys(lake.places.keys, passphrase).key_id)
+    people = load_person_keys(lake.places.keys, passphrase)
+    terms = _Terms(policy_digest, people.key_id)
     covered = check_goes_on(lake)
     _check_log_is_ours(lake)
     checked = check_new_commits(lake, covered.get(RECORDS.name, 0) + 1)
     is_new = False
     while True:
         log = read_log(lake.open(SEALS))
-        _check_names_go_on(lake, log, terms)
+        check_names_go_on(lake, log, people)
         seals = [(index, seal) for index, seal in enumerate(log) if seal.day == day]
         segment = len(seals) + 1
         if lake.evidence.exists(draft_name(day, segment)):
@@ -136,16 +138,6 @@ def _check_log_is_ours(lake: Lake) -> None:
         raise ProofError(
             f"{lake.places.marks}: no mark, but {lake.log.path('checkpoint')} was published; bring the marks back from "
             "their backup, or see docs/recovery.md, `Marks that are lost`"
-        )
-
-
-def _check_names_go_on(lake: Lake, log: Sequence[tlog.SealEntry], terms: _Terms) -> None:
-    """Another pseudonym key would make other people of the same ones, and nobody would see it."""
-    named = [seal.pseudonym_key for seal in log if seal.pseudonym_key is not None]
-    if named and named[-1] != terms.pseudonym_key:
-        raise InputError(
-            f"{lake.places.keys / PERSON_FILES[0]}: is not the key {named[-1]} that the log names; restore it from "
-            "your backup"
         )
 
 

@@ -128,13 +128,17 @@ def refit(seal: tlog.SealEntry, entries: list[tlog.SourceEntry], **changes: obje
     )
 
 
-@pytest.mark.parametrize("changes", [{"policy": "00" * 32}, {"adapters": ("insider@9",)}], ids=["policy", "adapters"])
-def test_a_planted_draft_of_another_policy_or_adapter_is_not_appended(
+@pytest.mark.parametrize(
+    "changes",
+    [{"policy": "00" * 32}, {"adapters": ("insider@9",)}, {"pseudonym_key": "0" * 16}, {"pseudonym_key": None}],
+    ids=["policy", "adapters", "key", "no key"],
+)
+def test_a_planted_draft_of_another_policy_key_or_adapter_is_not_appended(
     lake: LakeForTests, changes: dict[str, object]
 ) -> None:
     draft(lake, lambda seal, entries: refit(seal, entries, **changes))
 
-    with pytest.raises(ProofError, match="another policy or adapters"):
+    with pytest.raises(ProofError, match="another policy, key or adapters"):
         lake.seal()
 
 

@@ -2,8 +2,11 @@
 
 import pytest
 
+from audit_pipeline import tlog
 from audit_pipeline.derive import derive_events
+from audit_pipeline.errors import InputError
 from audit_pipeline.lake.declared import EVENTS
+from audit_pipeline.lake.keys import load_person_keys, make_keys
 from tests.lakes import LakeForTests
 
 ROLLOUT = b'{"input":"q","output":"a","gts":null,"score":%d,"step":1}'
@@ -92,3 +95,51 @@ def test_every_event_table_has_the_schema_that_is_documented(lake: LakeForTests)
     for table in EVENTS.values():
         rows = lake.lake.open(table).read(table.schema.names)
         assert rows.schema.equals(table.schema)
+
+
+PAIR = b'{"prompt":"q","chosen":"a","rejected":"b"}\n'
+
+
+@pytest.mark.parametrize("name", ["pseudonym.pem", "bounding.pem"])
+def test_without_a_key_for_people_nothing_is_derived_or_sealed(lake: LakeForTests, name: str) -> None:
+    lake.land("pairs.jsonl", PAIR)
+    lake.ingest()
+    (lake.places.keys / name).unlink()
+
+    for step in (lambda: derive_events(lake.lake, lake.entropy, passphrase=None), lake.seal):
+        with pytest.raises(InputError, match=rf"{name}: missing; restore it from your backup"):
+            step()
+
+
+def test_another_pseudonym_key_than_the_log_names_is_refused(lake: LakeForTests) -> None:
+    lake.land("pairs.jsonl", PAIR)
+    lake.run()
+    lake.land("more.jsonl", PAIR)
+    lake.ingest()
+    before = lake.files()
+    (lake.places.keys / "pseudonym.pem").unlink()
+    make_keys(lake.places.keys, "example.com/audit", lake.entropy, None)
+
+    for step in (lambda: derive_events(lake.lake, lake.entropy, passphrase=None), lake.seal):
+        with pytest.raises(InputError, match=r"is not the key [0-9a-f]{16} that the log names"):
+            step()
+
+    after = lake.files()
+    assert {name for name in before | after if before.get(name) != after.get(name)} <= {"keys/pseudonym.pem"}
+
+
+def test_a_seal_names_the_pseudonym_key(lake: LakeForTests) -> None:
+    lake.run()
+
+    (seal,) = (tlog.parse_seal(str(row["entry"]).encode()) for row in lake.rows("seals"))
+    assert seal.pseudonym_key == load_person_keys(lake.places.keys, None).key_id
+
+
+def test_a_judgement_has_the_hash_that_bounds_its_judge(lake: LakeForTests) -> None:
+    lake.land("pairs.jsonl", PAIR * 2)
+    lake.run()
+
+    people = load_person_keys(lake.places.keys, None)
+    rows = lake.rows("annotations")
+    assert [row["bounding_hash"] for row in rows] == [people.bounding_hash(str(row["event_id"])) for row in rows]
+    assert len(rows) == 2

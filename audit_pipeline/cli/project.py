@@ -20,10 +20,12 @@ ORIGIN_PREFIX = click.option(
     help="First part of the log's public name, such as example.com/audit.",
 )
 ABOUT_THE_KEY = """\
-Keep copies of {keys}/key.pem and {keys}/vkey in a safe place, away from the lake.
+Keep copies of all files in {keys} in a safe place, away from the lake.
 - If the key or its passphrase is lost, this log can take no further day. What is sealed can still be verified, with the
   vkey; new days need a new home with a new key and another origin.
-- Whoever has the key can sign a forged log. The vkey is public: give it to those who will verify.\
+- Whoever has key.pem can sign a forged log. The vkey is public: give it to those who will verify.
+- pseudonym.pem and bounding.pem give people their names in the event tables. Without them no further events are made;
+  whoever has them can tell whether a name they guess is somebody's.\
 """
 
 
@@ -62,7 +64,7 @@ def add_stream(name: str, path: str) -> None:
 @click.command()
 @ORIGIN_PREFIX
 def keygen(origin_prefix: str) -> None:
-    """Make the key that signs the log, once for a home. A passphrase is taken from AUDIT_KEY_PASSPHRASE."""
+    """Make the keys, once for a home; of an older home, those that are missing. AUDIT_KEY_PASSPHRASE encrypts them."""
     _make_keys(policy_here().places, origin_prefix)
 
 

@@ -1,16 +1,18 @@
 """The log's rows: seal entries in their order, and the drafts they were made from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.hashing import hash_nodes
+from audit_pipeline.lake.keys import PERSON_FILES
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable
+from audit_pipeline.records.pseudonyms import PersonKeys
 
 LOG_APP = "log"
 CLOCK_SKEW = timedelta(minutes=5)  # between machines that seal the same lake
@@ -40,6 +42,20 @@ def read_log(seals: OpenTable) -> list[tlog.SealEntry]:
     if [row["index"] for row in rows] != list(range(committed)):
         raise ProofError(f"{seals.path}: expected the entries 0 to {committed - 1}, once each; the log was changed")
     return [tlog.parse_seal(row["entry"].encode()) for row in rows]
+
+
+def check_names_go_on(lake: Lake, log: Sequence[tlog.SealEntry], people: PersonKeys) -> None:
+    """Check that people have the names that they had: another key would make others of them, and nobody would see it.
+
+    Raises:
+        InputError: the log names another key.
+    """
+    named = [seal.pseudonym_key for seal in log if seal.pseudonym_key is not None]
+    if named and named[-1] != people.key_id:
+        raise InputError(
+            f"{lake.places.keys / PERSON_FILES[0]}: is not the key {named[-1]} that the log names; restore it from "
+            "your backup"
+        )
 
 
 def read_seal_file(seals: OpenTable, index: int) -> tlog.SealEntry:

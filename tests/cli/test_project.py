@@ -13,6 +13,8 @@ from audit_pipeline.cli import main
 from audit_pipeline.policy import load_policy
 from tests.cli.conftest import HEAVY, Command
 
+KEY_FILES = ["bounding.pem", "key.pem", "pseudonym.pem", "vkey"]
+
 
 def test_help_loads_no_heavy_library() -> None:
     program = (
@@ -108,8 +110,8 @@ def test_a_keygen_that_cannot_write_the_vkey_has_written_the_key(command: Comman
     again = command("keygen", folder="project", AUDIT_HOME=str(project / "home"))
 
     assert (first.exit_code, again.exit_code) == (2, 0)
-    assert left == [".vkey.tmp", "key.pem"]
-    assert sorted(path.name for path in keys.iterdir()) == ["key.pem", "vkey"]
+    assert left == [".vkey.tmp", "bounding.pem", "key.pem", "pseudonym.pem"]
+    assert sorted(path.name for path in keys.iterdir()) == KEY_FILES
 
 
 def test_a_keygen_that_was_cut_off_in_a_file_is_begun_again(command: Command, project: Path) -> None:
@@ -120,8 +122,21 @@ def test_a_keygen_that_was_cut_off_in_a_file_is_begun_again(command: Command, pr
     done = command("keygen", folder="project", AUDIT_HOME=str(project / "home"))
 
     assert done.exit_code == 0
-    assert sorted(path.name for path in keys.iterdir()) == ["key.pem", "vkey"]
-    assert (keys / "key.pem").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in keys.iterdir()) == KEY_FILES
+    assert {(keys / name).stat().st_mode & 0o777 for name in KEY_FILES if name != "vkey"} == {0o600}
+
+
+def test_a_home_of_before_the_keys_for_people_gets_them_from_keygen(command: Command, project: Path) -> None:
+    keys = project / "audit-home/keys"
+    before = {path.name: path.read_bytes() for path in keys.iterdir()}
+    (keys / "pseudonym.pem").unlink()
+
+    done = command("keygen", folder="project")
+
+    assert done.exit_code == 0, done.output
+    after = {path.name: path.read_bytes() for path in keys.iterdir()}
+    assert after.keys() == before.keys()
+    assert [name for name in KEY_FILES if after[name] != before[name]] == ["pseudonym.pem"]
 
 
 def test_a_vkey_is_written_again_only_by_who_can_open_the_key(command: Command, project: Path) -> None:
@@ -146,7 +161,7 @@ def test_a_key_without_its_origin_and_vkey_is_left_as_it_is(command: Command, pr
 
     assert done.exit_code == 2
     assert "restore what is missing" in done.stderr
-    assert [path.name for path in keys.iterdir()] == ["key.pem"]
+    assert sorted(path.name for path in keys.iterdir()) == [name for name in KEY_FILES if name != "vkey"]
 
 
 def test_init_finishes_a_keygen_that_was_cut_off(command: Command, project: Path) -> None:
