@@ -133,6 +133,7 @@ def _snapshots(
             snapshot=entry.snapshot,
             day=entry.day,
             mtime=_EPOCH + timedelta(microseconds=snapshot["mtime_ns"] // 1000),
+            mapping=snapshot["mapping"],
         )
         contexts[key] = snapshot["format"], context
         if entry.supersedes is not None:

@@ -51,6 +51,8 @@ class SourceContext:
     day: date
     mtime: datetime | None
     """Aware, UTC."""
+    mapping: str | None = None
+    """What the policy says of the columns, as canonical JSON, where the format needs it said."""
 
 
 def _no_events(source: SourceContext, items: Items) -> Iterator[Event]:

@@ -1,22 +1,56 @@
-"""The registry of adapters, and the event rows of records. A new tool is one file and one word in `_TOOLS`."""
+"""The registry of adapters, and the event rows of records. A new tool is one file and one word in `_TOOLS`.
+
+Other packages add theirs by an entry point of the group PLUGINS (docs/your-own-format.md).
+"""
 
 from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pyarrow as pa
 
 from audit_pipeline.errors import PolicyError
-from audit_pipeline.formats import generic, preference, trl, verl
+from audit_pipeline.formats import generic, mapped_csv, preference, trl, verl
 from audit_pipeline.formats.adapter import Adapter, SourceContext
+from audit_pipeline.formats.generic import CONTAINERS
 from audit_pipeline.formats.json_text import nests_too_deep
 from audit_pipeline.formats.rows import EventRows
 from audit_pipeline.records.pseudonyms import PersonKeys
 
-_TOOLS = (trl, verl, preference, generic)
+_TOOLS = (trl, verl, preference, mapped_csv, generic)
 _UNREAD = object()
 _READABLE = frozenset({"ok", "partial_tail"})
 
-ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for tool in _TOOLS for adapter in tool.ADAPTERS}
+PLUGINS = "rlhf_audit_pipeline.formats"
+
+
+def registered(plugins: Iterable[EntryPoint]) -> dict[str, Adapter]:
+    """Every format by name: our own, and those of the entry points.
+
+    Raises:
+        PolicyError: a plugin cannot be loaded, is not a tuple of adapters, or takes a name that is taken.
+    """
+    found = {adapter.name: adapter for tool in _TOOLS for adapter in tool.ADAPTERS}
+    for plugin in plugins:
+        what = f"format plugin {plugin.name} ({plugin.value})"
+        try:
+            adapters = plugin.load()
+        except (ImportError, AttributeError) as err:
+            raise PolicyError(f"{what}: cannot be loaded: {err}; mend or uninstall its package") from err
+        if not isinstance(adapters, tuple) or not all(isinstance(adapter, Adapter) for adapter in adapters):
+            raise PolicyError(f"{what}: expected a tuple of Adapter; mend or uninstall its package")
+        for adapter in adapters:
+            if adapter.name in found:
+                raise PolicyError(f"{what}: the format {adapter.name!r} exists already; give it another name")
+            if unknown := set(adapter.containers) - set(CONTAINERS):
+                raise PolicyError(
+                    f"{what}: {adapter.name} reads {min(unknown)!r}; containers are {', '.join(CONTAINERS)}"
+                )
+            found[adapter.name] = adapter
+    return found
+
+
+ADAPTERS = registered(entry_points(group=PLUGINS))
 """Every format by name."""
 
 

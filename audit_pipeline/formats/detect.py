@@ -50,6 +50,8 @@ class Detection:
     """Name of an adapter."""
     evidence: str
     """Why, in a short sentence. Holds nothing of the content."""
+    mapping: str | None = None
+    """What the policy says of the columns, as canonical JSON, where the format needs it said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _NONCE = re.compile("[0-9a-f]{64}")
 _NUMBERS = ("quarantined", "partial_tails", "size_bytes", "mtime_ns", "resume_at", "resume_position")
 _TEXTS = ("entry", "nonce", "path", "format", "format_evidence")
 _OBJECTS = ("object", "line_object")
-_FIELDS = {*_NUMBERS, *_TEXTS, *_OBJECTS, "is_complete"}
+_FIELDS = {*_NUMBERS, *_TEXTS, *_OBJECTS, "is_complete", "mapping"}
 
 
 def check_batch(lake: Lake, records: OpenTable, name: str) -> Batch:
@@ -119,6 +119,7 @@ def _check_snapshot(lake: Lake, batch: Batch, snapshot: Mapping[str, Any], path:
         and isinstance(snapshot["is_complete"], bool)
         and _NONCE.fullmatch(snapshot["nonce"]) is not None
         and snapshot["format"] in ADAPTERS
+        and isinstance(snapshot["mapping"], str | None)
     )
     if not is_typed:
         raise ProofError(f"{path}: its footer has a field that is not as we write it; {_REMOVE}")

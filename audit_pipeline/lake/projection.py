@@ -37,6 +37,7 @@ class SourceState:
     compression: str
     format: str
     format_evidence: str
+    mapping: str | None
     size_bytes: int
     mtime_ns: int
     is_complete: bool

@@ -2,12 +2,14 @@
 
 import re
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from audit_pipeline.records import canonical
 from audit_pipeline.sources.landing import Stream
 
+MAPPED = "mapped_csv"
 _STREAM_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,62}")  # docs/evidence-format.md section 3
 
 
@@ -22,6 +24,47 @@ def parse_start(value: object) -> date:
 Start = Annotated[date, BeforeValidator(parse_start)]
 
 
+class ColumnsAttributes(BaseModel):
+    """What the columns of a table of judgements mean: each value is the name of a column as its header has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    item_id: str | None = Field(default=None, description="What was judged (default: the row's number).")
+    annotator_id: str | None = Field(default=None, description="Who judged.")
+    annotators: tuple[str, ...] = Field(default=(), description="Columns that are a judge each, with their answers.")
+    question: str | None = Field(default=None, description="The question that was asked.")
+    prompt: str | None = Field(default=None, description="The prompt.")
+    response_a: str | None = Field(default=None, description="The first response, or the only one.")
+    response_b: str | None = Field(default=None, description="The second response.")
+    model_a: str | None = Field(default=None, description="Who wrote the first response.")
+    model_b: str | None = Field(default=None, description="Who wrote the second response.")
+    outcome: str | None = Field(default=None, description="Which response won.")
+    outcomes: dict[str, Literal["a", "b", "tie", "both_bad"]] = Field(
+        default_factory=dict, description="What the texts of the outcome mean."
+    )
+    value: str | None = Field(default=None, description="The answer, a number or a text.")
+    strength: str | None = Field(default=None, description="Strength of a preference.")
+    lead_time_s: str | None = Field(default=None, description="Seconds that the judge took.")
+    created_at: str | None = Field(default=None, description="When it was judged.")
+
+    @field_validator("outcomes", mode="before")
+    @classmethod
+    def _texts(cls, outcomes: object) -> object:
+        """A CSV has texts alone; YAML reads a bare 1 as a number."""
+        is_plain = isinstance(outcomes, dict)
+        return {str(k) if type(k) is int else k: v for k, v in outcomes.items()} if is_plain else outcomes  # type: ignore[attr-defined]
+
+    @model_validator(mode="after")
+    def _has_answer(self) -> Self:
+        if sum(map(bool, (self.outcome, self.value, self.annotators))) != 1:
+            raise ValueError("columns: expected exactly one of outcome, value or annotators: where the answers are")
+        if self.annotators and self.annotator_id:
+            raise ValueError("columns: expected annotator_id or annotators, not both")
+        if (self.outcome or self.response_b) and not self.outcomes:
+            raise ValueError("columns: expected outcomes, such as {left: a, right: b, tie: tie}")
+        return self
+
+
 class StreamAttributes(BaseModel):
     """One stream as the YAML says it."""
 
@@ -30,6 +73,7 @@ class StreamAttributes(BaseModel):
     name: str = Field(description="Lower-case name, part of every source's identity: never rename a stream.")
     path: str = Field(description="Glob inside the landing zone; {date} stands for YYYY-MM-DD.")
     format: str | None = Field(default=None, description="Name of a format, when detection must be overridden.")
+    columns: ColumnsAttributes | None = Field(default=None, description="What columns mean; for format mapped_csv.")
 
     @field_validator("name")
     @classmethod
@@ -63,8 +107,18 @@ class StreamAttributes(BaseModel):
             raise ValueError(f"{format!r} is no known format; give one of {', '.join(sorted(ADAPTERS))}, or none")
         return format
 
+    @model_validator(mode="after")
+    def _mapped(self) -> Self:
+        if (self.columns is None) == (self.format == MAPPED):
+            raise ValueError(
+                f"stream {self.name!r}: `columns` and `format: {MAPPED}` go together; give both or neither"
+            )
+        return self
+
     def stream(self) -> Stream:
-        return Stream(self.name, self.path, self.format)
+        said = self.columns.model_dump(exclude_defaults=True) if self.columns else None
+        mapping = canonical.dump_canonical(said).decode() if said else None
+        return Stream(self.name, self.path, self.format, mapping)
 
 
 class RunLogsAttributes(BaseModel):

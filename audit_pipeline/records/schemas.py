@@ -43,6 +43,7 @@ SOURCE_COLUMNS = (
     Column("partial_tails", _INT, "1 where the last line had no newline", True),
     Column("format", _TEXT, "the tool's format, by which events are made", True),
     Column("format_evidence", _TEXT, "why it is taken for this format", True),
+    Column("mapping", _TEXT, "what the policy says of its columns, as canonical JSON, where the format needs it said"),
     Column("size_bytes", _INT, "size of the landed file then", True),
     Column("mtime_ns", _INT, "its modification time then, ns since 1970", True),
     Column("is_complete", pa.bool_(), "whether the file, as it was then, is taken in to its end", True),

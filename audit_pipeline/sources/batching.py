@@ -192,6 +192,7 @@ def _describe(lake_id: str, taken: Taken, leaves: bytes, exceptions: list[Except
         "partial_tails": sum(status == "partial_tail" for _, status, _ in exceptions),
         "format": plan.format,
         "format_evidence": plan.format_evidence,
+        "mapping": plan.mapping,
         "size_bytes": plan.size_bytes,
         "mtime_ns": plan.mtime_ns,
         "is_complete": plan.is_complete,

@@ -27,6 +27,8 @@ class Stream:
     name: str
     path: str
     format: str | None = None
+    mapping: str | None = None
+    """Canonical JSON of the columns that the policy declares."""
 
     @property
     def is_dated(self) -> bool:

@@ -129,7 +129,7 @@ def _after(plan: Snapshot, state: SourceState) -> Snapshot:
 
 
 def _detected(state: SourceState) -> Detection:
-    return Detection(state.container, state.format, state.format_evidence)
+    return Detection(state.container, state.format, state.format_evidence, state.mapping)
 
 
 def _compression(source: Source) -> str:
@@ -157,7 +157,7 @@ def detect_landed(file: BinaryIO, name: str, declared: str | None) -> tuple[Dete
 
 def _fresh(source: Source, generation: int, growth: str) -> Snapshot:
     detected, compression = detect_landed(source.file, source.name, source.stream.format)
-    return _plan(source, generation, detected, compression, growth)
+    return _plan(source, generation, replace(detected, mapping=source.stream.mapping), compression, growth)
 
 
 def _plan(source: Source, generation: int, detected: Detection, compression: str, growth: str) -> Snapshot:
@@ -177,6 +177,7 @@ def _plan(source: Source, generation: int, detected: Detection, compression: str
         supersedes=None,
         format=detected.format,
         format_evidence=detected.evidence,
+        mapping=detected.mapping,
         size_bytes=source.size_bytes,
         mtime_ns=source.mtime_ns,
         is_complete=True,

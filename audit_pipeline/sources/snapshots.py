@@ -32,6 +32,7 @@ class Snapshot:
     supersedes: tuple[int, int] | None
     format: str
     format_evidence: str
+    mapping: str | None
     size_bytes: int
     mtime_ns: int
     is_complete: bool
