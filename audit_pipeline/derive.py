@@ -108,12 +108,23 @@ def _derive_commit(
     people: PersonKeys,
     entropy: Callable[[int], bytes],
 ) -> dict[str, DataFile]:
-    outputs = {name: _Output(table, f"{version}.parquet", entropy(NONCE_BYTES)) for name, table in tables.items()}
+    outputs = {name: _Output(table, event_file(version), entropy(NONCE_BYTES)) for name, table in tables.items()}
+    for events in derived_rows(lake, records, commit, people):
+        for name, rows in events.items():
+            outputs[name].write(rows)
+    return {name: file for name, output in outputs.items() if (file := output.close()) is not None}
+
+
+def derived_rows(lake: Lake, records: OpenTable, commit: Commit, people: PersonKeys) -> Iterator[dict[str, pa.Table]]:
+    """The event rows that a commit of `records` gives, by table, a bounded number at a time and in order."""
     for data_file in (file.name for file in commit.files):
         for format_name, context, rows in _snapshots(lake, records, data_file):
-            for name, events in derive_rows(format_name, context, rows, people).items():
-                outputs[name].write(events)
-    return {name: file for name, output in outputs.items() if (file := output.close()) is not None}
+            yield derive_rows(format_name, context, rows, people)
+
+
+def event_file(version: int) -> str:
+    """The file in each event table with the rows of a commit of `records`."""
+    return f"{version}.parquet"
 
 
 def _snapshots(

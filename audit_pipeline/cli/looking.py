@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit_pipeline.cli.here import DAY, lake_here, policy_here
+from audit_pipeline.cli.here import DAY, lake_here, passphrase, policy_here
 from audit_pipeline.cli.printing import as_text, csv_line, print_json, print_table, waiting
 from audit_pipeline.errors import InputError
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     type=click.Choice(list(CURES)),
     help="Fail unless this is shown.",
 )
+@click.option("--derive", is_flag=True, help="Make the event tables again and compare them; needs the home's keys.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def verify(
     first: datetime | None,
@@ -57,10 +58,12 @@ def verify(
     trust_file: Path | None,
     save_to: Path | None,
     required: tuple[str, ...],
+    derive: bool,
     as_json: bool,
 ) -> None:
     """Compare what is stored with what was signed, and say what holds."""
     from audit_pipeline.cli.trusting import read_trust, save_trust
+    from audit_pipeline.lake.keys import load_person_keys
     from audit_pipeline.verify.apart import verify_apart
 
     if first and last and first > last:
@@ -68,10 +71,10 @@ def verify(
     trust = read_trust(trust_file) if trust_file else None
     lake = lake_here(trust)
     _require_begun(lake, trust)
+    people = load_person_keys(lake.places.keys, passphrase()) if derive else None
+    days = {"first": first.date() if first else None, "last": last.date() if last else None}
     with waiting("verifying"):
-        found = verify_apart(
-            lake, first=first.date() if first else None, last=last.date() if last else None, trust=trust
-        )
+        found = verify_apart(lake, **days, trust=trust, people=people)
     missing = [level for level in required if level not in found.levels]
     if as_json:
         print_json({**dataclasses.asdict(found), "missing": missing, "holds": not found.problems and not missing})

@@ -9,8 +9,10 @@ from datetime import date
 
 from audit_pipeline.lake.declared import EVIDENCE_TABLES, RECORDS, SEALS, SOURCES
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.records.pseudonyms import PersonKeys
 from audit_pipeline.tlog import parse_vkey
 from audit_pipeline.tlog.trust import Trust
+from audit_pipeline.verify.derived import check_derived
 from audit_pipeline.verify.findings import CheckedLog, DayRange, Findings, Problem, Verification
 from audit_pipeline.verify.log import check_log, check_seals
 from audit_pipeline.verify.rows import Entries, check_projection, check_rows, read_entries
@@ -26,12 +28,13 @@ def verify(
     first: date | None = None,
     last: date | None = None,
     trust: Trust | None = None,
+    people: PersonKeys | None = None,
     tell: Callable[[Problem], None] = lambda problem: None,
 ) -> Verification:
     """Check the log whole, and bytes and rows of the days `first` to `last`, or of all days.
 
-    `trust` is what you believe; without it the key beside the lake is believed, which shows less. `tell` hears of each
-    problem when it is found.
+    `trust` is what you believe; without it the key beside the lake is believed, which shows less. With the keys of
+    `people` the event tables are made again and compared. `tell` hears of each problem when it is found.
     """
     findings, days = Findings(tell), DayRange(first, last)
     replays = replay_tables(lake, findings)
@@ -53,6 +56,8 @@ def verify(
         "sources", lambda: check_projection(lake, records, sources.table, entries, sealed, days, findings)
     )
     check_rows(records, entries, days, findings)
+    if people is not None:
+        check_derived(lake, replays, entries.versions(days), log, people, findings)
     if days.is_open:
         check_names(lake, listed, replays, objects or set(), log, findings)
     return findings.verification(log, entries.by_name, sealed, days)

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from audit_pipeline.lake import decoding
 from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.lake.places import Places
+from audit_pipeline.records.pseudonyms import PersonKeys
 from audit_pipeline.tlog.trust import Trust, format_trust, parse_trust
 from audit_pipeline.verify import Problem, Verification, verify
 
@@ -24,7 +25,12 @@ _SHOWN = 2  # files that are read at once
 
 
 def verify_apart(
-    lake: Lake, *, first: date | None = None, last: date | None = None, trust: Trust | None = None
+    lake: Lake,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    trust: Trust | None = None,
+    people: PersonKeys | None = None,
 ) -> Verification:
     """What `verify` gives; where its process ends instead, that is a problem, beside those found before."""
     request = {
@@ -33,6 +39,7 @@ def verify_apart(
         "first": first and first.isoformat(),
         "last": last and last.isoformat(),
         "trust": None if trust is None else format_trust(trust).decode("utf-8", "surrogateescape"),
+        "people": people and [people.pseudonyms.hex(), people.bounding.hex()],
     }
     command = [sys.executable, "-P", "-m", "audit_pipeline.verify.apart"]  # -P: no code from the working folder
     # Our own interpreter, with nothing from outside on the command line.
@@ -83,6 +90,7 @@ def serve(request: bytes, output: BinaryIO) -> None:
         first=date.fromisoformat(asked["first"]) if asked["first"] else None,
         last=date.fromisoformat(asked["last"]) if asked["last"] else None,
         trust=None if asked["trust"] is None else parse_trust(asked["trust"].encode("utf-8", "surrogateescape")),
+        people=PersonKeys(*map(bytes.fromhex, asked["people"])) if asked["people"] else None,
         tell=lambda problem: say(problem=dataclasses.asdict(problem)),
     )
     say(verification=dataclasses.asdict(found))

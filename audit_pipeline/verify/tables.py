@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from audit_pipeline.derive import DERIVE_APP
 from audit_pipeline.lake.batches import batch_file
 from audit_pipeline.lake.commits import Commit, commit_file, format_creation, is_creation
 from audit_pipeline.lake.declared import EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, TABLES, Table
@@ -19,7 +20,6 @@ from audit_pipeline.lake.projection import SOURCES_APP
 from audit_pipeline.lake.tables import CHECKPOINT_EVERY, LAST_CHECKPOINT, OpenTable, checkpoint_file, describe_file
 from audit_pipeline.verify.findings import Findings
 
-DERIVE_APP = "derive"
 _COMMIT = re.compile(r"_delta_log/[0-9]{20}\.json")
 _CHECKPOINT_SUFFIX = ".checkpoint.parquet"
 
