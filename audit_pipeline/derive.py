@@ -1,11 +1,13 @@
 """The typed view: event tables made from `records`, each commit once, the same rows whoever makes them."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
@@ -87,8 +89,9 @@ def derive_events(lake: Lake, entropy: Callable[[int], bytes], *, passphrase: by
     while (done := min(table.transaction(DERIVE_APP) for table in tables.values())) < records.version:
         last = min(records.version, done + _COMMITS_AT_ONCE)
         made, newest_ms = [], 0
+        attempts = Attempts(tables, before=done + 1)
         for version, commit in records.commits(done + 1, last):
-            made.append((version, _derive_commit(lake, records, version, commit, tables, people, entropy)))
+            made.append((version, _derive_commit(lake, records, version, commit, tables, people, attempts, entropy)))
             newest_ms = max(newest_ms, commit.time_ms)
         for name, table in tables.items():
             # A crash between two tables leaves one of them ahead: what it has is not committed again.
@@ -106,12 +109,13 @@ def _derive_commit(
     commit: Commit,
     tables: dict[str, OpenTable],
     people: PersonKeys,
+    attempts: "Attempts",
     entropy: Callable[[int], bytes],
 ) -> dict[str, DataFile]:
     outputs = {name: _Output(table, event_file(version), entropy(NONCE_BYTES)) for name, table in tables.items()}
     for events in derived_rows(lake, records, commit, people):
         for name, rows in events.items():
-            outputs[name].write(rows)
+            outputs[name].write(attempts.number(name, rows))
     return {name: file for name, output in outputs.items() if (file := output.close()) is not None}
 
 
@@ -120,6 +124,52 @@ def derived_rows(lake: Lake, records: OpenTable, commit: Commit, people: PersonK
     for data_file in (file.name for file in commit.files):
         for format_name, context, rows in _snapshots(lake, records, data_file):
             yield derive_rows(format_name, context, rows, people)
+
+
+class Attempts:
+    """How often each metric of a run's step was logged before: by a resumed run, or a copy of its log.
+
+    The order is that of the commits of `records`, and within one that of its rows, so it is the same whenever it is
+    counted. Without tables to begin from, the count begins with the first row.
+    """
+
+    COUNTED: ClassVar[dict[str, tuple[str, ...]]] = {
+        "training_metrics": ("run_id", "split", "step", "metric"),
+        "policy_updates": ("run_id", "step"),
+    }
+
+    def __init__(self, tables: Mapping[str, OpenTable] | None = None, before: int = 0) -> None:
+        self._tables = tables or {}
+        self._earlier = frozenset(map(event_file, range(1, before)))
+        self._loaded: dict[str, set[str]] = {name: set() for name in self.COUNTED}
+        self._seen: Counter[tuple[Any, ...]] = Counter()
+
+    def number(self, name: str, rows: pa.Table) -> pa.Table:
+        """The rows of one snapshot with their `attempt`; a table without attempts as it is."""
+        if name not in self.COUNTED:
+            return rows
+        self._load(name, {run_id for run_id in pc.unique(rows.column("run_id")).to_pylist() if run_id is not None})
+        attempts = []
+        for key in self._keys(name, rows):
+            attempts.append(self._seen[key])
+            self._seen[key] += 1
+        at = rows.schema.get_field_index("attempt")
+        return rows.set_column(at, rows.schema.field(at), pa.array(attempts, rows.schema.field(at).type))
+
+    def _load(self, name: str, run_ids: set[str]) -> None:
+        """Count what earlier commits gave of these runs; a table may be ahead of the others after a crash."""
+        new = run_ids - self._loaded[name]
+        self._loaded[name] |= new
+        if new and name in self._tables:
+            columns = [*self.COUNTED[name], "source_id"]
+            rows = self._tables[name].read_runs(columns, new, self._earlier.__contains__)
+            self._seen.update(self._keys(name, rows))
+
+    def _keys(self, name: str, rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+        columns = [rows.column(column).to_pylist() for column in self.COUNTED[name]]
+        # Logs that name no run are told apart by their source.
+        for source_id, *key in zip(rows.column("source_id").to_pylist(), *columns, strict=True):
+            yield name, *key, source_id if key[0] is None else None
 
 
 def event_file(version: int) -> str:

@@ -143,3 +143,58 @@ def test_a_judgement_has_the_hash_that_bounds_its_judge(lake: LakeForTests) -> N
     rows = lake.rows("annotations")
     assert [row["bounding_hash"] for row in rows] == [people.bounding_hash(str(row["event_id"])) for row in rows]
     assert len(rows) == 2
+
+
+def entry(step: int, loss: float) -> bytes:
+    return b'{"step":%d,"epoch":0.5,"loss":%f}\n' % (step, loss)
+
+
+def attempts(lake: LakeForTests, table: str = "training_metrics") -> list[tuple[object, object, object]]:
+    return [(row["run_id"], row["step"], row["attempt"]) for row in lake.rows(table)]
+
+
+@pytest.mark.parametrize("table", ["training_metrics", "policy_updates"])
+def test_a_step_that_is_logged_again_is_another_attempt_and_none_is_lost(lake: LakeForTests, table: str) -> None:
+    """By a resumed run that appends to its log, by a log that was rewritten, and by a copy of it."""
+    log = entry(1, 0.5) + entry(2, 0.25)
+    path = lake.land("dpo/log_history.jsonl", log)
+    lake.run()
+    path.write_bytes(log + entry(2, 0.75) + entry(3, 0.5))
+    lake.run()
+    assert attempts(lake, table) == [("dpo", 1, 0), ("dpo", 2, 0), ("dpo", 2, 1), ("dpo", 3, 0)]
+
+    path.write_bytes(entry(2, 0.125))
+    lake.land("dpo/checkpoint-2/log_history.jsonl", log)
+    lake.land("grpo/log_history.jsonl", log)
+    lake.run()
+
+    numbers: dict[tuple[object, object], list[object]] = {}
+    for run_id, step, number in attempts(lake, table):
+        numbers.setdefault((run_id, step), []).append(number)
+    assert {key: sorted(map(int, found)) for key, found in numbers.items()} == {  # type: ignore[call-overload]
+        ("dpo", 1): [0, 1], ("dpo", 2): [0, 1, 2, 3], ("dpo", 3): [0], ("grpo", 1): [0], ("grpo", 2): [0],
+    }  # fmt: skip
+    assert lake.verify(people=load_person_keys(lake.places.keys, None)).problems == ()
+
+
+def test_logs_that_name_no_run_are_not_attempts_of_each_other(lake: LakeForTests) -> None:
+    lake.land("a.jsonl", entry(1, 0.5))
+    lake.land("b.jsonl", entry(1, 0.5))
+    lake.run()
+
+    assert attempts(lake) == [(None, 1, 0), (None, 1, 0)]
+
+
+def test_attempts_are_the_same_after_a_crash_between_two_tables(lake: LakeForTests) -> None:
+    """A table that is ahead of the others does not count its own rows."""
+    lake.land("dpo/log_history.jsonl", entry(1, 0.5))
+    lake.run()
+    lake.land("dpo/log_history.jsonl", entry(1, 0.5) + entry(1, 0.5))
+    lake.run()
+    before = attempts(lake)
+    log = lake.places.lake / "restricted" / "log_findings" / "_delta_log"
+    (log / f"{2:020}.json").unlink()
+
+    derive_events(lake.lake, lake.entropy, passphrase=None)
+
+    assert attempts(lake) == before == [("dpo", 1, 0), ("dpo", 1, 1)]

@@ -7,7 +7,7 @@ reads the tables and makes their checkpoints. Facts behind the settings: see doc
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -98,23 +98,32 @@ class OpenTable:
 
         Read file by file with pyarrow, whose errors have names: delta-rs raises a bare Exception on a damaged file.
         """
+        if day is None:
+            return self._read(columns, None, self.active_files())
+        return self._read(columns, [("day", "=", day)], self._files_with("day", day, day))
+
+    def read_runs(self, columns: Sequence[str], run_ids: Collection[str], is_read: Callable[[str], bool]) -> pa.Table:
+        """Rows of some runs, of the data files that `is_read` says yes to by name; else as `read`."""
+        names = [name for name in self._files_with("run_id", min(run_ids), max(run_ids)) if is_read(name)]
+        return self._read(columns, [("run_id", "in", list(run_ids))], names)
+
+    def _read(self, columns: Sequence[str], filters: list[Any] | None, names: Sequence[str]) -> pa.Table:
         wanted = pa.schema([self.table.schema.field(name) for name in columns])
-        filters = None if day is None else [("day", "=", day)]
         parts = []
-        for name in self._files_of(day):
+        for name in names:
             with decoding(self.files.path(name)):
                 rows = pq.read_table(self.files.file(name), columns=list(columns), filters=filters, partitioning=None)
                 parts.append(rows.cast(wanted))
         return pa.concat_tables(parts) if parts else wanted.empty_table()
 
-    def _files_of(self, day: date | None) -> list[str]:
-        """Names of the data files that may have rows of `day`, by the statistics in the log."""
+    def _files_with(self, column: str, lowest: Any, highest: Any) -> list[str]:
+        """Names of the data files that may have rows with `column` between these, by the statistics in the log."""
         adds = pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
-        return [
+        return sorted(
             add["path"]
-            for add in sorted(adds, key=lambda add: str(add["path"]))
-            if day is None or add.get("min.day") is None or add["min.day"] <= day <= add["max.day"]
-        ]
+            for add in adds
+            if add.get(f"min.{column}") is None or (add[f"min.{column}"] <= highest and lowest <= add[f"max.{column}"])
+        )
 
     def commits(self, first: int, last: int) -> Iterator[tuple[int, Commit]]:
         """(version, commit) of the commits first..last; the first is at least 1.
