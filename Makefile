@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo test test-slow test-all lint format docs screenshots bench clean
+.PHONY: install demo test test-slow test-all real-runs lint format docs screenshots bench clean
 
 install: $(STAMP)
 
@@ -34,6 +34,13 @@ test-slow: $(STAMP)
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --no-skips-for-programs
 
+# Tiny real trainings with TRL on the CPU, in an environment of their own; torch is large.
+real-runs: $(STAMP)
+	$(PYTHON) -m venv .venv-trl
+	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/real_runs/requirements.txt
+	TRL_PYTHON=.venv-trl/bin/python $(BIN)/python -m pytest tests/real_runs/check_real_runs.py
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -56,4 +63,4 @@ screenshots: demo
 	$(BIN)/python docs/make_screenshots.py audit-demo
 
 clean:
-	rm -rf $(VENV) audit-demo bench-home .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-trl audit-demo bench-home .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

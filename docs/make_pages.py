@@ -1,10 +1,12 @@
-"""Pages of docs/ that are made from the code: tables.md. A test fails while one is out of date."""
+"""Pages of docs/ that are made from the code: tables.md, formats.md. A test fails while one is out of date."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
+from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.formats.detect import MARGIN, THRESHOLD
 from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES
 from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, Column
 from audit_pipeline.records.schemas import RECORD_COLUMNS, SEAL_COLUMNS, SOURCE_COLUMNS
@@ -35,6 +37,40 @@ def tables_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def formats_page() -> str:
+    """docs/formats.md."""
+    tools = sorted((adapter for adapter in ADAPTERS.values() if adapter.has_events), key=lambda one: one.name)
+    lines = [
+        "# Formats",
+        "",
+        "Made from the adapters' own words by `make docs`; do not edit. Which logs become events, and of which of their fields;",
+        "[tables.md](tables.md) says what the columns are, [your-own-format.md](your-own-format.md) how to add a format.",
+        "",
+        "A file is found to be of a format by its content: marks that no other file has, then its container, then the keys",
+        "and values of sampled items. Each adapter scores the sample from 0 to 1, its path counts for at most 0.1 of it; the",
+        f"highest wins with at least {THRESHOLD} and {MARGIN} over the next. Else the file is generic: kept, sealed and proved like",
+        "any other, without events. `format:` beside a stream in `assets/run_logs/defs.yaml` wins over all that. Which it was,",
+        "and why, is in the columns `format` and `format_evidence` of `sources` and on the asset `sources` in the UI.",
+        "",
+        "Fields without a column of their own are in `extra_json`. People are keyed pseudonyms; secrets, e-mail and IP",
+        "addresses are withheld from every table. A record that can be read and gives no event is a row of `log_findings`.",
+        "",
+        "| format | container | reads |",
+        "|---|---|---|",
+        *(f"| [{one.name}](#{one.name}) | {', '.join(one.containers)} | {one.reads} |" for one in tools),
+    ]
+    for one in tools:
+        lines += ["", f"## {one.name}", "", f"Version {one.version}. {one.reads}", ""]
+        lines += ["| column | comes from |", "|---|---|"]
+        lines += [f"| {column} | {_cell(origin)} |" for column, origin in sorted(one.fields.items())]
+    lines += ["", "## Without events", "", f"{', '.join(sorted(ADAPTERS.keys() - {one.name for one in tools}))}."]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def _meanings(columns: Sequence[Column]) -> list[str]:
     rows = [f"| {c.name} | {_type(pa.field(c.name, c.type, not c.is_required))} | {c.meaning} |" for c in columns]
     return ["| column | type | meaning |", "|---|---|---|", *rows]
@@ -46,3 +82,4 @@ def _type(field: pa.Field) -> str:
 
 if __name__ == "__main__":
     (HERE / "tables.md").write_text(tables_page())
+    (HERE / "formats.md").write_text(formats_page())

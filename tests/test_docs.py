@@ -80,6 +80,7 @@ def test_the_pages_made_from_the_code_are_up_to_date() -> None:
     spec.loader.exec_module(pages)
 
     assert (ROOT / "docs" / "tables.md").read_text() == pages.tables_page(), "run `make docs`"
+    assert (ROOT / "docs" / "formats.md").read_text() == pages.formats_page(), "run `make docs`"
 
 
 def test_the_worked_example_of_the_evidence_format_is_right() -> None:
