@@ -22,6 +22,7 @@ from audit_pipeline.lake.logbook import check_names_go_on, read_log
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
 from audit_pipeline.records.canonical import NONCE_BYTES
+from audit_pipeline.records.events import CANONICAL_METRICS
 from audit_pipeline.records.pseudonyms import PersonKeys
 
 DERIVE_APP = "derive"
@@ -135,7 +136,7 @@ class Attempts:
 
     COUNTED: ClassVar[dict[str, tuple[str, ...]]] = {
         "training_metrics": ("run_id", "split", "step", "metric"),
-        "policy_updates": ("run_id", "step"),
+        "policy_updates": ("run_id", "step", "not_finite", *CANONICAL_METRICS),
     }
 
     def __init__(self, tables: Mapping[str, OpenTable] | None = None, before: int = 0) -> None:
@@ -150,9 +151,9 @@ class Attempts:
             return rows
         self._load(name, {run_id for run_id in pc.unique(rows.column("run_id")).to_pylist() if run_id is not None})
         attempts = []
-        for key in self._keys(name, rows):
-            attempts.append(self._seen[key])
-            self._seen[key] += 1
+        for keys in self._keys(name, rows):
+            attempts.append(max((self._seen[key] for key in keys), default=0))
+            self._seen.update(keys)
         at = rows.schema.get_field_index("attempt")
         return rows.set_column(at, rows.schema.field(at), pa.array(attempts, rows.schema.field(at).type))
 
@@ -163,13 +164,22 @@ class Attempts:
         if new and name in self._tables:
             columns = [*self.COUNTED[name], "source_id"]
             rows = self._tables[name].read_runs(columns, new, self._earlier.__contains__)
-            self._seen.update(self._keys(name, rows))
+            for keys in self._keys(name, rows):
+                self._seen.update(keys)
 
-    def _keys(self, name: str, rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    def _keys(self, name: str, rows: pa.Table) -> Iterator[list[tuple[Any, ...]]]:
+        """What each row logs: a metric, or the numbers of an update, which some logs have in a record each."""
         columns = [rows.column(column).to_pylist() for column in self.COUNTED[name]]
-        # Logs that name no run are told apart by their source.
-        for source_id, *key in zip(rows.column("source_id").to_pylist(), *columns, strict=True):
-            yield name, *key, source_id if key[0] is None else None
+        for source_id, run_id, *values in zip(rows.column("source_id").to_pylist(), *columns, strict=True):
+            run = source_id if run_id is None else run_id, run_id is None  # no run named: told apart by the source
+            if name == "training_metrics":
+                yield [(name, *run, *values)]
+            else:
+                step, not_finite, *numbers = values
+                named = {
+                    metric for metric, number in zip(CANONICAL_METRICS, numbers, strict=True) if number is not None
+                }
+                yield [(name, *run, step, metric) for metric in sorted(named.union(not_finite or ()))]
 
 
 def event_file(version: int) -> str:

@@ -11,8 +11,11 @@ import hashlib
 import io
 import json
 import re
+import sqlite3
+import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +31,9 @@ from tests.tlog.reference import Reference, sha256
 Landed = Mapping[str, Sequence[bytes]]
 """What ever lay in the landing zone, by path below the stream's folder: each source's versions, oldest first."""
 
-_EVENTS = ("runs", "annotations", "generations", "reward_scores", "training_metrics")
+_EVENTS = tuple(
+    "runs annotations generations reward_scores training_metrics policy_updates model_checkpoints log_findings".split()
+)
 _COLUMNS = "day source_id generation snapshot position record salt status reason".split()
 _OBJECT_HEAD = (0x184D2A50).to_bytes(4, "little") + (32).to_bytes(4, "little")
 _UNFINISHED = re.compile(r"log/\.checkpoint\.[0-9a-f]{8}\.tmp")  # where the process was killed in `Folder.replace`
@@ -569,7 +574,7 @@ def _next(last: _Snapshot, entry: dict[str, str]) -> tuple[int, int]:
 def _events_of(
     table: str, snapshot: _Snapshot, row: dict[str, Any], by_name: dict[tuple[str, int, int], _Snapshot]
 ) -> int:
-    """How many events a record has in a table: of rollouts and trainer states, the formats of our scenarios."""
+    """How many events a record has in a table: of the formats of our scenarios."""
     format_name = snapshot.said["format"]
     if format_name == "verl_rollouts":
         is_readable = row["status"] == "ok" or (row["status"], row["reason"]) == ("partial_tail", "")
@@ -582,7 +587,13 @@ def _events_of(
         item = json.loads(row["record"])
         if "log_history" in item:
             return int(table == "runs")
-        return len(item.keys() - {"step", "epoch"}) if table == "training_metrics" else 0
+        counts = {"training_metrics": len(item.keys() - {"step", "epoch"}), "policy_updates": int("loss" in item)}
+        return counts.get(table, 0)
+    if format_name == "weights":
+        return int(table == "model_checkpoints")
+    if format_name == "tensorboard" and row["status"] == "ok":
+        of_metric = ("training_metrics", "policy_updates")
+        return int(table in (("runs",) if "file_version" in json.loads(row["record"]) else of_metric))
     return 0
 
 
@@ -622,11 +633,74 @@ def _items(container: str, content: bytes) -> list[bytes]:
         items = [dict(zip(header, line, strict=True)) for line in lines]
     elif container == "parquet":
         items = pq.read_table(io.BytesIO(content)).to_pylist()
+    elif container == "tfrecord":
+        items = _of_tfrecord(content)
+    elif container == "sqlite":
+        items = _rows_of_tables(content)
     else:
         assert container == "json", f"{container}: not restated here"
         document = json.loads(content)
         items = document if isinstance(document, list) else _of_object(document)
     return list(map(_canonical, items))
+
+
+def _rows_of_tables(content: bytes) -> list[Any]:
+    """Of a database whose tables have rowids, and hold no blob and no text that is not UTF-8."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(content)
+        database.row_factory = sqlite3.Row
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return [
+            {"row": dict(row), "table": name}
+            for name in sorted(names)
+            if not name.startswith("sqlite_")
+            for row in database.execute(f'SELECT * FROM "{name}" ORDER BY rowid')
+        ]
+
+
+def _of_tfrecord(content: bytes) -> list[Any]:
+    """Of the first event and scalars; a wrong checksum or a cut end is the rest."""
+    items: list[Any] = []
+    while content:
+        size = int.from_bytes(content[:8], "little")
+        data, end = content[12 : 12 + size], content[12 + size : 16 + size]
+        if content[8:12] != _masked_crc(content[:8]) or end != _masked_crc(data):
+            return [*items, {"$evidence": "rest"}]
+        items.append(_of_message(data, _EVENT_FIELDS))
+        content = content[16 + size :]
+    return items
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = 2**32 - 1
+    for bit in (byte >> n & 1 for byte in data for n in range(8)):
+        crc = crc >> 1 ^ 0x82F63B78 * ((crc ^ bit) & 1)
+    crc ^= 2**32 - 1
+    return (((crc << 17 | crc >> 15) + 0xA282EAD8) % 2**32).to_bytes(4, "little")
+
+
+_VALUE_FIELDS: dict[int, tuple[str, Any]] = {
+    1: ("tag", bytes.decode),
+    2: ("simple_value", lambda four: struct.unpack("<f", four)[0]),
+}
+_EVENT_FIELDS: dict[int, tuple[str, Any]] = {
+    1: ("wall_time", lambda eight: struct.unpack("<d", eight)[0]),
+    2: ("step", int),
+    3: ("file_version", bytes.decode),
+    5: ("summary", lambda one: {"value": [_of_message(one[2:], _VALUE_FIELDS)]}),  # tag and length are a byte each
+}
+
+
+def _of_message(data: bytes, fields: dict[int, tuple[str, Any]]) -> dict[str, Any]:
+    """Of a message whose numbers and lengths are below 128."""
+    found = {}
+    while data:
+        number, wire = divmod(data[0], 8)
+        end = {0: 2, 1: 9, 5: 5}.get(wire, 2 + data[1])
+        name, read = fields[number]
+        found[name] = read(data[1] if wire == 0 else data[2 if wire == 2 else 1 : end])
+        data = data[end:]
+    return found
 
 
 def _of_object(document: dict[str, Any]) -> list[Any]:

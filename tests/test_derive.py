@@ -198,3 +198,12 @@ def test_attempts_are_the_same_after_a_crash_between_two_tables(lake: LakeForTes
     derive_events(lake.lake, lake.entropy, passphrase=None)
 
     assert attempts(lake) == before == [("dpo", 1, 0), ("dpo", 1, 1)]
+
+
+def test_numbers_of_one_step_in_several_records_are_one_attempt(lake: LakeForTests) -> None:
+    """Trackers log a record for each metric."""
+    line = b'{"step":%d,"epoch":0.5,"%s":0.5}\n'
+    lake.land("dpo/log_history.jsonl", line % (1, b"loss") + line % (1, b"grad_norm") + line % (1, b"loss"))
+    lake.run()
+
+    assert [row["attempt"] for row in lake.rows("policy_updates")] == [0, 0, 1]

@@ -25,6 +25,7 @@ from tests.faults import FAULTS, Fault, WatchedLake, fault_at, unexpected
 from tests.lakes import TODAY
 from tests.restated import check_state, check_whole
 from tests.test_faults import as_csv, as_parquet, rollouts, trainer_state
+from tests.tfrecords import as_events
 
 DAYS = (TODAY - timedelta(days=1), TODAY)
 CONTENTS: dict[str, Callable[[int], bytes]] = {
@@ -34,6 +35,7 @@ CONTENTS: dict[str, Callable[[int], bytes]] = {
     "trainer_state.json": trainer_state,
     "rows.csv": as_csv,
     "rows.parquet": as_parquet,
+    "events.out.tfevents.1.vm.1.0": as_events,
 }
 days, names, counts = st.sampled_from(DAYS), st.sampled_from(sorted(CONTENTS)), st.integers(1, 4)
 STEPS = ("ingest", "derive", "seal", "inventory", "run")

@@ -82,6 +82,7 @@ CONTAINERS = {
     "json_array": "json",
     "json_object": "json",
     "text": "text",
+    "tfrecord": "tfrecord",
 }
 
 
@@ -93,7 +94,7 @@ def test_containers_and_counts_are_those_of_the_manifest(
         source = taken[name]
         container = CONTAINERS.get(str(entry["container"]), "whole")
         assert source["container"] == container, (name, source["format_evidence"])
-        if entry["container"] in ("jsonl", "parquet", "csv", "json_array"):
+        if entry["container"] in ("jsonl", "parquet", "csv", "json_array", "tfrecord"):
             assert len(source["lines"]) == entry["rows"], name  # type: ignore[arg-type]
         if entry["format"] == "trl_trainer_state":
             assert len(source["lines"]) == int(str(entry["rows"])) + 1, name  # type: ignore[arg-type]

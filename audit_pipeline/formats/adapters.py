@@ -3,6 +3,7 @@
 Other packages add theirs by an entry point of the group PLUGINS (docs/your-own-format.md).
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -10,14 +11,68 @@ from typing import Any
 import pyarrow as pa
 
 from audit_pipeline.errors import PolicyError
-from audit_pipeline.formats import generic, mapped_csv, preference, trl, verl
+from audit_pipeline.formats import (
+    alpaca_eval,
+    arena,
+    arena_hard,
+    argilla,
+    checkpoints,
+    generic,
+    helpsteer,
+    hh_red_team,
+    judge_scores,
+    label_studio,
+    mapped_csv,
+    mlflow,
+    model_card,
+    nemo_aligner,
+    nemo_rl,
+    oasst,
+    open_instruct,
+    preference,
+    prism,
+    tensorboard,
+    texts,
+    trl,
+    ultrafeedback,
+    verl,
+    wandb,
+    wandb_files,
+)
 from audit_pipeline.formats.adapter import Adapter, SourceContext
 from audit_pipeline.formats.generic import CONTAINERS
 from audit_pipeline.formats.json_text import nests_too_deep
 from audit_pipeline.formats.rows import EventRows
 from audit_pipeline.records.pseudonyms import PersonKeys
 
-_TOOLS = (trl, verl, preference, mapped_csv, generic)
+_TOOLS = (
+    trl,
+    verl,
+    preference,
+    texts,
+    hh_red_team,
+    judge_scores,
+    alpaca_eval,
+    arena_hard,
+    helpsteer,
+    ultrafeedback,
+    argilla,
+    label_studio,
+    mapped_csv,
+    checkpoints,
+    model_card,
+    nemo_aligner,
+    nemo_rl,
+    open_instruct,
+    tensorboard,
+    oasst,
+    arena,
+    prism,
+    mlflow,
+    wandb,
+    wandb_files,
+    generic,
+)
 _UNREAD = object()
 _READABLE = frozenset({"ok", "partial_tail"})
 
@@ -80,8 +135,10 @@ def derive_rows(
     rows = EventRows(source, adapter.name, adapter.version, people)
     if adapter.has_events:
         unread: dict[int, str] = {}
-        for position, table, values in adapter.events(source, _values(adapter, records, unread)):
-            rows.add(position, table, values)
+        values = _values(adapter, records, unread)
+        for position, table, of_event in adapter.events(source, values):
+            rows.add(position, table, of_event)
+        deque(values, maxlen=0)  # of an adapter that stops early, the others are findings as well
         for position in sorted(unread.keys() - rows.positions()):
             rows.add_no_event(position, unread[position])
     return rows.tables()

@@ -2,7 +2,7 @@
 
 The order: marks that no other file has; one JSON document or JSON Lines; CSV; text; anything else. Then each adapter of
 the container scores a sample, and wins with THRESHOLD and a MARGIN over the next. What a policy declares wins over all,
-except facts that no declaration changes: an empty file, a Git LFS pointer, weights.
+except facts that no declaration changes: an empty file, a Git LFS pointer, weights, a database, a TFRecord.
 """
 
 import re
@@ -21,8 +21,11 @@ from audit_pipeline.formats.sample import (
     sample_lines,
     sample_parquet,
     sample_text,
+    sample_tfrecord,
     whole_lines,
 )
+from audit_pipeline.formats.sqlite_items import SQLITE_MAGIC, created_tables
+from audit_pipeline.formats.tfrecord_items import starts_tfrecord
 
 HEAD_BYTES = 256 << 10
 THRESHOLD = 0.7
@@ -36,6 +39,7 @@ _WEIGHTS = re.compile(r"\.(safetensors|pt|bin)$")
 _JSON_LINES = frozenset({".jsonl", ".ndjson"})
 _CSV = frozenset({".csv", ".tsv"})
 _TEXT = frozenset({".txt", ".log", ".md", ".yaml", ".yml"})
+_BINARY = frozenset({"tfrecord", "sqlite"})  # whose marks no line or document starts with
 _UNDECODED_SHARE = 0.1
 """Bytes that may be no UTF-8 in a text: Latin-1 in a Western language has fewer."""
 
@@ -45,7 +49,7 @@ class Detection:
     """What a file is."""
 
     container: str
-    """`jsonl`, `text`, `json`, `csv`, `parquet` or `whole`."""
+    """`jsonl`, `text`, `json`, `csv`, `parquet`, `tfrecord`, `sqlite` or `whole`."""
     format: str
     """Name of an adapter."""
     evidence: str
@@ -82,7 +86,7 @@ def detect(path: str, head: bytes, size: int, declared: str | None = None, tail:
         return fact
     is_whole = size <= len(head) < HEAD_BYTES
     content = _content(path, head, is_whole, head if is_whole else tail)
-    if adapter is not None:
+    if adapter is not None and (content.container in adapter.containers or content.container not in _BINARY):
         container = content.container if content.container in adapter.containers else adapter.containers[0]
         return Detection(container, adapter.name, f"declared by the policy; by its content {content.container}")
     return _by_score(path, content)
@@ -95,10 +99,6 @@ def _fact(path: str, head: bytes) -> Detection | None:
         return Detection("text", "lfs_pointer", "a Git LFS pointer, not the file it stands for")
     if _WEIGHTS.search(path):
         return Detection("whole", "weights", f"weights by its name, {PurePosixPath(path).suffix}")
-    if head.startswith(b"SQLite format 3\0"):
-        return Detection("whole", "sqlite", "SQLite 3 by its first bytes")
-    if _is_tfrecord(head):
-        return Detection("whole", "tfrecord", "TFRecord by the checksum of its first length")
     return None
 
 
@@ -106,6 +106,10 @@ def _content(path: str, head: bytes, is_whole: bool, tail: bytes) -> _Content:
     extension = PurePosixPath(file_name(path)).suffix.lower()
     if head.startswith(b"PAR1"):
         return _Content("parquet", sample_parquet(tail), "Parquet by its first bytes")
+    if head.startswith(SQLITE_MAGIC):
+        return _Content("sqlite", created_tables(head), "SQLite by its first bytes")
+    if starts_tfrecord(head):
+        return _Content("tfrecord", sample_tfrecord(head), "TFRecord by the checksum of its first length")
     if compression_of(head) != "none":
         return _Content("whole", [], "compressed once more inside")
     lines = whole_lines(head, is_whole)
@@ -114,7 +118,7 @@ def _content(path: str, head: bytes, is_whole: bool, tail: bytes) -> _Content:
         found = _Content("csv", rows, f"{extension} with a header")
     if found is None and (extension in _TEXT or _looks_like_text(head)):
         found = _Content("text", sample_text(lines), "text")
-    return found or _Content("whole", [], "no JSON, CSV, Parquet or text")
+    return found or _Content("whole", [], "no JSON, CSV, Parquet, TFRecord, SQLite or text")
 
 
 def _json_content(head: bytes, lines: Sequence[bytes], extension: str, is_whole: bool) -> _Content | None:
@@ -158,17 +162,3 @@ def _by_score(path: str, content: _Content) -> Detection:
         why = f"{name} {best:.2f} and {next_name} {second:.2f} are too close"
         return Detection(content.container, generic_name(content.container), f"{content.why}; {why}")
     return Detection(content.container, name, f"{content.why}; scored {best:.2f}, the next {second:.2f}")
-
-
-def _is_tfrecord(head: bytes) -> bool:
-    """Whether the file starts with a length and its masked CRC-32C, as TensorFlow's record_writer frames records."""
-    if len(head) < 12:
-        return False
-    crc = 0xFFFFFFFF
-    for byte in head[:8]:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    crc ^= 0xFFFFFFFF
-    masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-    return masked == int.from_bytes(head[8:12], "little")

@@ -2,7 +2,7 @@
 
 from audit_pipeline.formats.adapter import Adapter
 
-CONTAINERS = ("jsonl", "text", "json", "csv", "parquet", "whole")
+CONTAINERS = ("jsonl", "text", "json", "csv", "parquet", "tfrecord", "sqlite", "whole")
 
 
 def generic_name(container: str) -> str:
@@ -14,7 +14,4 @@ ADAPTERS = (
     *(Adapter(generic_name(container), "1", (container,)) for container in CONTAINERS),
     Adapter("empty", "1", ("text",)),
     Adapter("lfs_pointer", "1", ("text",)),
-    Adapter("weights", "1", ("whole",)),
-    Adapter("sqlite", "1", ("whole",)),
-    Adapter("tfrecord", "1", ("whole",)),
 )

@@ -1,8 +1,8 @@
 """What a landed file falls into: the items of a container, and the status of a line.
 
-Containers `json`, `csv` and `parquet` are read item by item in bounded memory, each item as canonical JSON
-(docs/evidence-format.md sections 1 and 2). Nothing but OSError escapes: a container that cannot be read to its end
-gives the items so far and one last quarantined record that says that the rest is in `evidence/`.
+Containers `json`, `csv`, `parquet`, `tfrecord` and `sqlite` are read item by item in bounded memory, each item as
+canonical JSON (docs/evidence-format.md sections 1 and 2). Nothing but OSError escapes: a container that cannot be read
+to its end gives the items so far and one last quarantined record that says that the rest is in `evidence/`.
 """
 
 from collections import deque
@@ -16,8 +16,16 @@ from audit_pipeline.formats.item import Item
 from audit_pipeline.formats.json_items import iter_json
 from audit_pipeline.formats.json_text import any_line_nests_too_deep, check_syntax, nests_too_deep
 from audit_pipeline.formats.parquet_items import iter_parquet
+from audit_pipeline.formats.sqlite_items import iter_sqlite
+from audit_pipeline.formats.tfrecord_items import iter_tfrecord
 
-_READERS = {"json": iter_json, "csv": iter_csv, "parquet": iter_parquet}
+_READERS = {
+    "json": iter_json,
+    "csv": iter_csv,
+    "parquet": iter_parquet,
+    "tfrecord": iter_tfrecord,
+    "sqlite": iter_sqlite,
+}
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

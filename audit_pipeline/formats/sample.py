@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from audit_pipeline.formats.csv_items import find_delimiter, raise_field_limit
 from audit_pipeline.formats.json_items import split_object
 from audit_pipeline.formats.json_text import nests_too_deep
 from audit_pipeline.formats.record import parse_record
+from audit_pipeline.formats.tfrecord_items import iter_tfrecord
 from audit_pipeline.records import canonical
 
 _MOST_ITEMS = 60  # a third each from the start, the middle and the end of the head
@@ -88,6 +90,12 @@ def sample_parquet(tail: bytes) -> list[Any]:
     except (pa.ArrowException, UnicodeDecodeError, OSError):
         return []
     return [{field.name: _example(field.type) for field in schema}]
+
+
+def sample_tfrecord(head: bytes) -> list[Any]:
+    """The first records."""
+    items = islice(iter_tfrecord(io.BytesIO(head)), _MOST_ITEMS)
+    return [parse_record(record) for record, status, _ in items if status == "ok"]
 
 
 def sample_text(lines: Sequence[bytes]) -> list[Any]:

@@ -1,13 +1,15 @@
 """TRL and the transformers Trainer: `trainer_state.json`, its log history as JSON Lines, GRPO completions.
 
-Sources: transformers `trainer_callback.py` (TrainerState), TRL `grpo_trainer.py` (log, to_parquet). These files hold
-no run id, model name or time; the run is the output folder. `log_history` entries have three shapes: training, `eval_*`
-and one final summary. A callback that writes entries line by line may add `ts`, epoch seconds.
+Sources: transformers `trainer_callback.py` (TrainerState), TRL `trainer/{dpo,grpo,kto,reward,rloo,sft}_trainer.py` and
+`experimental/ppo/ppo_trainer.py` (log), `grpo_trainer.py` (to_parquet). These files hold no run id, model name or time;
+the run is the output folder. `log_history` entries have three shapes: training, `eval_*` and one final summary. PPO
+writes metrics of its value function as `val/*`: they are of training. `checkpoint-N/trainer_state.json` is a copy of
+the state at step N: the same entries are there again, under another path. A callback that writes entries line by line
+may add `ts`, epoch seconds.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from audit_pipeline.formats.adapter import (
@@ -24,20 +26,30 @@ from audit_pipeline.formats.adapter import (
 )
 from audit_pipeline.formats.metrics import metric_events, score_value, split_of
 from audit_pipeline.formats.paths import file_name, folder_name
+from audit_pipeline.formats.times import epoch_time
 from audit_pipeline.records import canonical
 
 _STATE_KEYS = frozenset(
     ["best_model_checkpoint", "is_hyper_param_search", "is_local_process_zero", "is_world_process_zero", "max_steps"]
 )
 _LOGGED_KEYS = frozenset(
-    ["loss", "grad_norm", "learning_rate", "eval_loss", "eval_runtime", "train_loss", "train_runtime"]
+    [
+        "loss",
+        "grad_norm",
+        "learning_rate",
+        "eval_loss",
+        "eval_runtime",
+        "train_loss",
+        "train_runtime",
+        "loss/policy_avg",
+    ]
 )
 _FOREIGN_KEYS = frozenset(["_step", "data", "input", "prompt"])
 _SUMMARY_KEY = "train_runtime"
 _COMPLETION_KEYS = frozenset(["step", "prompt", "completion", "advantage"])
 _COMPLETIONS_FOLDER = re.compile("completions")
 _COMPLETIONS_FILE = re.compile(r"completions_(\d{5,})\.parquet")
-_EPOCH_S = range(946_684_800, 4_102_444_800)  # the years 2000 to 2099: other numbers are no time of a run
+_VALUE_FUNCTION = "val/"  # PPO; not validation
 
 
 def _score_state(path: str, items: Sequence[Any]) -> float:
@@ -90,17 +102,15 @@ def _entry_events(source: SourceContext, position: int, entry: Any) -> Iterator[
         return
     metrics = {key: value for key, value in entry.items() if key not in {"step", "epoch"}}
     common = {"run_id": folder_name(source.path), "step": entry.get("step"), "epoch": entry.get("epoch")}
-    if (logged_at := _epoch_s(metrics.get("ts"))) is not None:
+    if (logged := epoch_time(metrics.get("ts"))) is not None:
         del metrics["ts"]
-        common |= {"event_time": logged_at, "event_time_quality": "epoch_s"}
+        common |= {"event_time": logged[0], "event_time_quality": logged[1]}
     # The final entry also has names that others have, such as `epoch`; what it says is of the whole run.
-    yield from metric_events(position, metrics, common, (lambda _: "summary") if _SUMMARY_KEY in entry else split_of)
+    yield from metric_events(position, metrics, common, (lambda _: "summary") if _SUMMARY_KEY in entry else _split_of)
 
 
-def _epoch_s(value: Any) -> datetime | None:
-    if not is_number(value) or not _EPOCH_S.start <= value < _EPOCH_S.stop:
-        return None
-    return datetime.fromtimestamp(value, UTC)
+def _split_of(metric: str) -> str:
+    return "train" if metric.startswith(_VALUE_FUNCTION) else split_of(metric)
 
 
 def _completion_events(source: SourceContext, items: Items) -> Iterator[Event]:
@@ -135,8 +145,91 @@ def _completion(run_id: str | None, position: int, item: dict[str, Any]) -> Iter
         yield position, "reward_scores", {**scored, **of}
 
 
+_RUN = "folder of the file, without `checkpoint-N`"
+_ENTRY_FIELDS = {
+    **{
+        f"{table}.{column}": where
+        for table in ("training_metrics", "policy_updates")
+        for column, where in (
+            ("run_id", _RUN),
+            ("event_time", "`ts` where it is epoch seconds"),
+            ("event_time_quality", "`epoch_s` where `ts` is the time"),
+            ("extra_json", "`step` and `epoch` where they are no numbers"),
+            ("step", "`step`"),
+            ("epoch", "`epoch`"),
+            ("attempt", "0"),
+        )
+    },
+    "training_metrics.split": "`summary` for the entry with `train_runtime`, `eval` for `eval_*`, else `train`",
+    "training_metrics.metric": "any other key of the entry",
+    "training_metrics.metric_canonical": "by the key",
+    "training_metrics.value": "value of the key",
+    "training_metrics.value_state": "by the value",
+    "training_metrics.value_raw": "value of the key",
+    "policy_updates.loss": "`loss`; PPO `loss/policy_avg`",
+    "policy_updates.reward": "`reward`; PPO `objective/rlhf_reward`",
+    "policy_updates.kl": "`kl`; PPO `objective/kl`",
+    "policy_updates.grad_norm": "`grad_norm`",
+    "policy_updates.lr": "`learning_rate`; PPO `lr`",
+    "policy_updates.entropy": "`entropy`; PPO `policy/entropy_avg`",
+    "policy_updates.clip_fraction": "`clip_ratio/region_mean`; PPO `policy/clipfrac_avg`",
+    "policy_updates.not_finite": "those of these that are NaN or infinite",
+}
+_COMPLETION_RUN = "folder of the file, without `completions`"
+
 ADAPTERS = (
-    Adapter("trl_trainer_state", "1", ("json",), _score_state, _state_events),
-    Adapter("trl_log_history", "1", ("jsonl",), _score_history, _history_events),
-    Adapter("trl_completions", "1", ("parquet",), _score_completions, _completion_events),
+    Adapter(
+        "trl_trainer_state",
+        "2",
+        ("json",),
+        _score_state,
+        _state_events,
+        reads="`trainer_state.json` of a transformers or TRL Trainer, in the output folder and in each `checkpoint-N`.",
+        fields={
+            "runs.run_id": _RUN,
+            "runs.run_key": _RUN,
+            "runs.run_name": _RUN,
+            "runs.framework": "`transformers`",
+            "runs.config_json": "all keys but `log_history`",
+            **_ENTRY_FIELDS,
+        },
+    ),
+    Adapter(
+        "trl_log_history",
+        "2",
+        ("jsonl",),
+        _score_history,
+        _history_events,
+        reads="Entries of a Trainer's `log_history` as JSON Lines, as a callback writes them.",
+        fields=_ENTRY_FIELDS,
+    ),
+    Adapter(
+        "trl_completions",
+        "1",
+        ("parquet",),
+        _score_completions,
+        _completion_events,
+        reads="`completions/completions_<step>.parquet` that TRL's GRPOTrainer writes with `log_completions`.",
+        fields={
+            "generations.run_id": _COMPLETION_RUN,
+            "generations.step": "`step`",
+            "generations.split": "`train`",
+            "generations.sample_index": "place of the row in the file",
+            "generations.prompt_text": "`prompt`, where it is text",
+            "generations.prompt_messages": "`prompt`, where it is a conversation",
+            "generations.completion_text": "`completion`, where it is text",
+            "generations.completion_messages": "`completion`, where it is a conversation",
+            "generations.advantage": "`advantage`",
+            "generations.role_boundaries": "by `prompt`",
+            "generations.extra_json": "columns that are neither known nor doubles: they come from `log_extra`",
+            "reward_scores.run_id": _COMPLETION_RUN,
+            "reward_scores.generation_id": "the row's response",
+            "reward_scores.scorer": "name of a column of doubles: a reward function, or a double from `log_extra`",
+            "reward_scores.scorer_kind": "`reward_func`",
+            "reward_scores.score": "value of the column",
+            "reward_scores.score_state": "`null_or_nan` where there is none: pandas writes both alike",
+            "reward_scores.step": "`step`",
+            "reward_scores.extra_json": "`step` where it is no number",
+        },
+    ),
 )

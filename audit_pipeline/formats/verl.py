@@ -1,8 +1,13 @@
 """verl: rollouts and validation generations per step, and the metrics of its file logger.
 
-Sources: verl `trainer/ppo/ray_trainer.py` (_dump_generations) and `utils/tracking.py` (FileLogger). A rollout line is
-{input, output, score, step, gts?, one key per reward extra}; a metrics line is {step, data} in
-`<project>/<experiment>.jsonl`, where NaN and infinities were written as null. Neither has a time or a run id.
+Sources: verl `trainer/ppo/ray_trainer.py` and `trainer/ppo/v1/trainer_base.py` (_write_generations, _validate), and
+`utils/tracking.py` (FileLogger). A rollout line is {input, output, score, step, gts?, one key per reward extra}; a
+metrics line is {step, data} in `<project>/<experiment>.jsonl`, where NaN and infinities were written as null. Neither
+has a time or a run id.
+
+Trainer v1 adds `uid`, `<sample>_<rollout>_<output>`: outputs of one sample share the first part. In validation files
+the score stands twice, as `score` and as `reward`, and v1 repeats the score of a rollout's last output on each of its
+outputs. A restarted run writes the files of its steps anew.
 """
 
 import re
@@ -24,8 +29,10 @@ from audit_pipeline.formats.paths import file_name, folder_name
 from audit_pipeline.records import canonical
 
 _ROLLOUT_KEYS = frozenset(["input", "output", "gts", "score", "step"])
+_ID_KEYS = frozenset(["uid", "request_id"])
 _FOREIGN_KEYS = frozenset(["instruction", "prompt", "chosen", "rejected", "messages"])
 _STEP_FILE = re.compile(r"(\d+)\.jsonl")
+_UID = re.compile(r"(.+)_\d+_\d+", re.DOTALL)
 _ROLLOUT_FOLDER = re.compile(r"(rollouts?|train|val|validation)(_data)?(_dir)?")
 
 
@@ -62,7 +69,8 @@ def _rollout_events(source: SourceContext, items: Items) -> Iterator[Event]:
 def _rollout(
     source: SourceContext, common: dict[str, Any], split: str, position: int, item: dict[str, Any]
 ) -> Iterator[Event]:
-    scores = {key: value for key, value in item.items() if key not in _ROLLOUT_KEYS and _is_score(value)}
+    extras = {key: value for key, value in item.items() if key not in _ROLLOUT_KEYS | _ID_KEYS}
+    scores = {key: value for key, value in extras.items() if _is_score(value)}
     if item.get("score") is None or _is_score(item["score"]):
         scores["score"] = item.get("score")
     known = _ROLLOUT_KEYS - {"score"} | scores.keys()
@@ -71,6 +79,7 @@ def _rollout(
         **common,
         "split": split,
         "sample_index": position,
+        "group_id": _sample(item.get("uid")),
         "prompt_text": item["input"],
         "completion_text": item["output"],
         "ground_truth_json": None if truth is None else canonical.dump_canonical(truth).decode(),
@@ -82,6 +91,12 @@ def _rollout(
     for scorer, score in scores.items():
         of = {"generation_id": EventRef("generations", 0), "scorer": scorer, "scorer_kind": "reward_func"}
         yield position, "reward_scores", {**common, **of, **score_value(score)}
+
+
+def _sample(uid: Any) -> str | None:
+    """The sample of trainer v1's `uid`; None where it is none."""
+    found = _UID.fullmatch(uid) if isinstance(uid, str) else None
+    return found[1] if found else None
 
 
 def _is_score(value: Any) -> bool:
@@ -112,7 +127,77 @@ def _metric_events(source: SourceContext, items: Items) -> Iterator[Event]:
         yield from metric_events(position, item["data"], common)
 
 
+_RUN = "folder of the file, without folders such as `rollout_data`"
+_STEP = "`step`, else the number that names the file"
+_EXPERIMENT = "name of the file"
+
 ADAPTERS = (
-    Adapter("verl_rollouts", "1", ("jsonl",), _score_rollouts, _rollout_events),
-    Adapter("verl_metrics", "1", ("jsonl",), _score_metrics, _metric_events),
+    Adapter(
+        "verl_rollouts",
+        "2",
+        ("jsonl",),
+        _score_rollouts,
+        _rollout_events,
+        reads="`<step>.jsonl` in verl's `rollout_data_dir` and `validation_data_dir`.",
+        fields={
+            "generations.run_id": _RUN,
+            "generations.step": _STEP,
+            "generations.split": "`val` in a folder whose name starts so, else `train`",
+            "generations.sample_index": "place of the line in the file",
+            "generations.group_id": "`uid` without the numbers of rollout and output",
+            "generations.prompt_text": "`input`",
+            "generations.completion_text": "`output`",
+            "generations.ground_truth_json": "`gts`",
+            "generations.role_boundaries": "by `input`; special tokens were skipped",
+            "generations.extra_json": "`uid`, and reward extras that are no number, true or false",
+            "reward_scores.run_id": _RUN,
+            "reward_scores.generation_id": "the line's response",
+            "reward_scores.scorer": "`score`, or the key of a reward extra that is a number, true or false",
+            "reward_scores.scorer_kind": "`reward_func`",
+            "reward_scores.score": "value of the key",
+            "reward_scores.score_state": "by the value",
+            "reward_scores.step": _STEP,
+            "reward_scores.extra_json": "numbers that are no double",
+        },
+    ),
+    Adapter(
+        "verl_metrics",
+        "1",
+        ("jsonl",),
+        _score_metrics,
+        _metric_events,
+        reads="`<project>/<experiment>.jsonl` of verl's `file` logger.",
+        fields={
+            "runs.run_id": _EXPERIMENT,
+            "runs.run_key": _EXPERIMENT,
+            "runs.run_name": _EXPERIMENT,
+            "runs.framework": "`verl`",
+            "runs.project": "folder of the file",
+            **{
+                f"{table}.{column}": where
+                for table in ("training_metrics", "policy_updates")
+                for column, where in (
+                    ("run_id", _EXPERIMENT),
+                    ("step", "`step`"),
+                    ("epoch", "`training/epoch`"),
+                    ("attempt", "0"),
+                    ("extra_json", "`step` where it is no number; other keys beside `data`"),
+                )
+            },
+            "training_metrics.split": "`eval` for `val-*` and `val/*`, else `train`",
+            "training_metrics.metric": "key in `data`",
+            "training_metrics.metric_canonical": "by the key",
+            "training_metrics.value": "value of the key",
+            "training_metrics.value_state": "by the value; NaN and infinities were written as null",
+            "training_metrics.value_raw": "value of the key",
+            "policy_updates.loss": "`actor/pg_loss`",
+            "policy_updates.reward": "`critic/rewards/mean`",
+            "policy_updates.kl": "`actor/ppo_kl`",
+            "policy_updates.grad_norm": "`actor/grad_norm`",
+            "policy_updates.lr": "`actor/lr`",
+            "policy_updates.entropy": "`actor/entropy`",
+            "policy_updates.clip_fraction": "`actor/pg_clipfrac`",
+            "policy_updates.not_finite": "those of these that are NaN or infinite",
+        },
+    ),
 )

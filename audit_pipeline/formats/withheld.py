@@ -21,14 +21,24 @@ _KINDS = {
     "repository token": r"\bgh[opsur]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{30,}|\bglpat-[0-9A-Za-z_\-]{20,}",
     "signed token": r"\beyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}",
     "password in a URL": r"://[^/\s:@\"]+:[^/\s:@\"]+@",
-    # In canonical JSON, or JSON within a text of it: a key that says so, and a text that is no placeholder.
-    "secret by its name": rf'(?i:[\w\-.]*(?:{_NAMED}|{_TOKENS})\\?"): ?\\?"[^"\\<*\s][^"\\\s]*',
+    "secret by its name": "|".join(
+        rf"(?i:[\w\-.]*(?:{_NAMED}|{_TOKENS})){opened}{value}"
+        for opened, value in (
+            # A text after a key that says so, up to its quote, and no placeholder: in JSON, in JSON within a text, in
+            # what Python prints.
+            (r'"\s?:\s?"', r'(?:[^"\\<*\s]|\\.)(?:[^"\\]|\\.)*'),
+            (r'\\"\s?:\s?\\"', r'[^"\\<*\s][^"\\]*'),
+            (r"'\s?:\s?'", r"[^'\\<*\s][^'\\]*"),
+        )
+    ),
     "e-mail address": r"\b[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,}\b",
     "IP address": r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\b",
 }
 _ANY = "|".join(f"(?:{pattern})" for pattern in _KINDS.values())
 _EACH = re.compile("|".join(f"(?P<k{at}>{pattern})" for at, pattern in enumerate(_KINDS.values())))
 _NAMES = tuple(_KINDS)
+_NAME_END = re.compile(r"""[\w\-.]*\\?["']\s?:\s?\\?["']""")
+_NOBODY = re.compile(r"127(?:\.\d+){3}|0\.0\.0\.0")  # every machine's own
 _OWN = frozenset(["source_id", "event_id", "source_format", "adapter_version", "event_time_quality", "score_state"])
 """Columns that hold no text of the log."""
 
@@ -92,9 +102,11 @@ def _without(value: Any, kinds: dict[str, None]) -> Any:
 def _marking(kinds: dict[str, None]) -> Callable[[re.Match[str]], str]:
     def mark(match: re.Match[str]) -> str:
         kind = _NAMES[int((match.lastgroup or "k0")[1:])]
+        if kind == "IP address" and _NOBODY.fullmatch(match[0]):
+            return match[0]
         kinds[kind] = None
         if kind == "secret by its name":  # the key and its quotes stay, so that JSON stays JSON
-            begin = re.match(r'.*?: ?\\?"', match[0], re.DOTALL)
+            begin = _NAME_END.match(match[0])
             return (begin[0] if begin else "") + _MARK.format(kind)
         if kind == "password in a URL":
             return "://" + _MARK.format(kind) + "@"

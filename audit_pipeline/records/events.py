@@ -146,7 +146,7 @@ EVENT_COLUMNS: dict[str, tuple[Column, ...]] = {
             for name, what in CANONICAL_METRICS.items()
         ),
         Column("not_finite", pa.list_(_TEXT), "those of the numbers above that were NaN or infinite"),
-        Column("attempt", pa.int32(), "times this (run_id, step) was logged before by the same source"),
+        Column("attempt", pa.int32(), "times one of these numbers was logged before at this (run_id, step)"),
     ),
     "model_checkpoints": (
         Column("step", _INT, "training step it was saved at"),

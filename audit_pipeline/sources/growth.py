@@ -2,7 +2,7 @@
 
 docs/evidence-format.md section 3, "Growth". A container is `extended` in two cases; all else is a new generation.
 
-- An array, a CSV, a Parquet file: the items taken before are its first items. What follows is new.
+- An array, a CSV, a Parquet file, a TFRecord, a database: the items taken before are its first items. What follows is new.
 - A JSON object that was taken to its end: each of its arrays of objects begins with the elements it had, and at most
   one has more, which are new. An array that was empty, or not there, may be that one. Where the arrays stand in the
   document and all else that item 0 holds may change; item 0 is new if it did.

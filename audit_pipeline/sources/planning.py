@@ -23,7 +23,7 @@ from audit_pipeline.sources.landing import Landed, Stream
 from audit_pipeline.sources.snapshots import Snapshot
 
 LINE_CONTAINERS = ("jsonl", "text")
-ITEM_CONTAINERS = ("json", "csv", "parquet")
+ITEM_CONTAINERS = ("json", "csv", "parquet", "tfrecord", "sqlite")
 ALL_ITEMS = NewItems(False, 0, None)
 _END_BYTES = 64 << 10  # where a Parquet file has its schema
 

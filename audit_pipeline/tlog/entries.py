@@ -36,7 +36,7 @@ SOURCE_PATTERN = re.compile(
     f"position {NUMBER}\n"
     f"records {NUMBER}\n"
     f"bytes {NUMBER} {NUMBER}\n"
-    "container (jsonl|text|json|csv|parquet|whole|hash_only)\n"
+    "container (jsonl|text|json|csv|parquet|tfrecord|sqlite|whole|hash_only)\n"
     "compression (none|gzip|zstd)\n"
     "growth (new|appended|extended|rewritten)\n"
     f"supersedes (?:-|{NUMBER}/{NUMBER})\n"

@@ -23,7 +23,7 @@ from audit_pipeline.verify.tables import Replay
 
 _WORKERS = 2
 _MORE_ROWS = 1_000_000  # than its commit says a file may have and still be read, to name those that do not belong
-_KEPT_CONTAINERS = ("json", "csv", "parquet", "tfrecord", "whole")
+_KEPT_CONTAINERS = ("json", "csv", "parquet", "tfrecord", "sqlite", "whole")
 
 _Read = TypeVar("_Read")
 

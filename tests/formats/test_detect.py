@@ -88,8 +88,8 @@ def test_the_container_is_told_by_content(path: str, content: bytes, container: 
         ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", ("text", "lfs_pointer")),
         ("pytorch_model.bin", b'{"a": 1}\n{"a": 2}\n', ("whole", "weights")),
         ("optimizer.pt", b"PK\x03\x04", ("whole", "weights")),
-        ("mlflow.db", b"SQLite format 3\x00" + bytes(100), ("whole", "sqlite")),
-        ("events.out", bytes.fromhex("4800000000000000 fe92489d") + bytes(80), ("whole", "tfrecord")),
+        ("mlflow.db", b"SQLite format 3\x00" + bytes(100), ("sqlite", "generic_sqlite")),
+        ("events.out", bytes.fromhex("4800000000000000 fe92489d") + bytes(80), ("tfrecord", "generic_tfrecord")),
         ("events.out", bytes.fromhex("4800000000000000 fe92489e") + bytes(80), ("whole", "generic_whole")),
     ],
 )
@@ -221,7 +221,7 @@ def test_the_evidence_says_why_and_shows_no_content() -> None:
 
 
 def test_every_format_that_detection_gives_is_registered() -> None:
-    containers = ("jsonl", "text", "json", "csv", "parquet", "whole")
+    containers = ("jsonl", "text", "json", "csv", "parquet", "tfrecord", "sqlite", "whole")
 
     assert {f"generic_{container}" for container in containers} <= ADAPTERS.keys()
-    assert {"empty", "lfs_pointer", "weights", "sqlite", "tfrecord"} <= ADAPTERS.keys()
+    assert {"empty", "lfs_pointer", "weights"} <= ADAPTERS.keys()

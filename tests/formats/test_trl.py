@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.formats.support import MTIME, derive
+from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.formats.detect import detect
+from tests.formats.declared import columns_given
+from tests.formats.kept import lost
+from tests.formats.support import MTIME, derive, json_lines
 
 HEADER: dict[str, Any] = {
     "best_model_checkpoint": None,
@@ -162,3 +166,108 @@ def test_conversations_keep_their_messages() -> None:
         {"role": "assistant", "content": None, "extra_json": '{"tool_calls":[{"id":1}]}'}
     ]
     assert (row["prompt_text"], row["completion_text"], row["role_boundaries"]) == (None, None, "structured")
+
+
+PPO = {
+    "eps": 8,
+    "episode": 2,
+    "epoch": 0.125,
+    "loss/policy_avg": 0.5,
+    "loss/value_avg": 0.25,
+    "lr": 3e-06,
+    "objective/entropy": 22.5,
+    "objective/kl": -0.125,
+    "objective/non_score_reward": 0.0,
+    "objective/rlhf_reward": -1.5,
+    "objective/scores": -1.25,
+    "policy/approxkl_avg": 0.0,
+    "policy/clipfrac_avg": 0.0625,
+    "policy/entropy_avg": 5.75,
+    "val/clipfrac_avg": 0.0,
+    "val/num_eos_tokens": 0,
+    "val/ratio": 1.0,
+    "val/ratio_var": float("nan"),
+    "step": 1,
+}
+"""What PPOTrainer logs; `val/` is its value function."""
+
+
+def test_all_that_ppo_logs_is_of_training() -> None:
+    [update] = derive("trl_log_history", "ppo-s1/log_history.jsonl", [PPO])["policy_updates"]
+    names = ("loss", "reward", "kl", "lr", "entropy", "clip_fraction", "grad_norm", "not_finite")
+    assert [update[name] for name in names] == [0.5, -1.5, -0.125, 3e-06, 5.75, 0.0625, None, None]
+
+    rows = metrics([PPO])
+    assert {row["metric"] for row in rows} == PPO.keys() - {"step", "epoch"}
+    assert {row["split"] for row in rows} == {"train"}
+    assert [row["value_state"] for row in rows if row["metric"] == "val/ratio_var"] == ["nan"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "split"),
+    [("eval_loss", "eval"), ("eval_rewards/chosen", "eval"), ("test_loss", "eval"), ("rewards/chosen", "train")],
+)
+def test_the_split_is_told_by_what_stands_in_front(metric: str, split: str) -> None:
+    [row] = metrics([{"step": 1, "epoch": 0.5, metric: 1.0}])
+
+    assert row["split"] == split
+
+
+def test_a_reward_function_that_gave_nothing_is_null_and_no_number() -> None:
+    rows = metrics([{"step": 1, "epoch": 0.5, "reward": 4.0, "rewards/none_reward/mean": None}])
+
+    assert [(row["metric"], row["value"], row["value_state"]) for row in rows] == [
+        ("reward", 4.0, "finite"),
+        ("rewards/none_reward/mean", None, "null"),
+    ]
+
+
+def test_a_loss_of_zero_beside_a_gradient_that_is_nan_can_be_found() -> None:
+    """The Trainer logs 0 for a loss that was NaN; the gradient tells."""
+    entry = {"step": 2, "epoch": 0.5, "loss": 0.0, "grad_norm": float("nan"), "entropy": float("inf")}
+
+    [update] = derive("trl_log_history", "dpo/log_history.jsonl", [entry])["policy_updates"]
+
+    assert (update["loss"], update["grad_norm"], update["entropy"]) == (0.0, None, None)
+    assert update["not_finite"] == ["grad_norm", "entropy"]
+
+
+def test_a_checkpoint_holds_the_same_entries_of_the_same_run() -> None:
+    root = derive("trl_trainer_state", "out/dpo-s1/trainer_state.json", [HEADER, TRAIN, EVAL, SUMMARY])
+    copy = derive("trl_trainer_state", "out/dpo-s1/checkpoint-1/trainer_state.json", [HEADER, TRAIN, EVAL])
+
+    def said(rows: dict[str, list[dict[str, Any]]]) -> list[tuple[Any, ...]]:
+        return [(m["run_id"], m["step"], m["metric"], m["value"]) for m in rows["training_metrics"]]
+
+    assert said(copy) == said(root)[: len(said(copy))]
+    assert len(said(copy)) == 4
+
+
+@pytest.mark.parametrize("entry", [PPO, TRAIN, EVAL, SUMMARY])
+def test_entries_are_known_whatever_trainer_wrote_them(entry: dict[str, Any]) -> None:
+    content = json_lines([entry] * 2)
+
+    assert detect("out/callback.jsonl", content, len(content)).format == "trl_log_history"
+    assert lost({**entry, "new": "text-x"}, {"m": metrics([{**entry, "new": "text-x"}])}) == []
+
+
+def test_the_columns_given_are_those_declared() -> None:
+    every = {"reward": 1.0, "kl": 1.0, "learning_rate": 0.1, "entropy": float("nan"), "clip_ratio/region_mean": 0.5}
+    entries = [TRAIN | every | {"ts": 1_795_454_137.5}, EVAL, SUMMARY, {**TRAIN, **every, "step": "first"}, PPO]
+    entries.append({"step": 1, "epoch": 1, "entropy": 2.0})
+    given = {
+        "trl_trainer_state": derive("trl_trainer_state", "a/trainer_state.json", [HEADER, *entries]),
+        "trl_log_history": derive("trl_log_history", "a/log_history.jsonl", entries),
+        "trl_completions": derive(
+            "trl_completions",
+            "a/completions/completions_00001.parquet",
+            [
+                ROW | {"note": "x"},
+                ROW | {"step": "x"},
+                ROW | {key: [{"role": "user", "content": "a"}] for key in ("prompt", "completion")},
+            ],
+        ),
+    }
+
+    for name, rows in given.items():
+        assert columns_given(rows) == ADAPTERS[name].fields.keys()

@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.formats.support import derive
+from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.formats.detect import detect
+from tests.formats.declared import columns_given
+from tests.formats.kept import lost
+from tests.formats.support import derive, json_lines
 
 ROLLOUT = {"input": "user\nhi\nassistant\n", "output": "yo", "gts": None, "score": 0.5, "step": 7}
 
@@ -94,3 +98,70 @@ def test_metrics_are_rows_and_the_first_line_names_the_run() -> None:
         )
     ]
     assert rows["training_metrics"][0]["metric_canonical"] == "loss"
+
+
+@pytest.mark.parametrize(
+    ("uid", "group"),
+    [
+        ("a-sample_0_1", "a-sample"),
+        ("with_under_scores_12_0", "with_under_scores"),
+        ("line\nbreak_1_2", "line\nbreak"),
+        ("sample_0", None),
+        ("sample", None),
+        ("_0_1", None),
+        ("sample_x_1", None),
+        (7, None),
+        (["a_0_1"], None),
+        (None, None),
+    ],
+)
+def test_outputs_of_one_sample_are_a_group(uid: Any, group: str | None) -> None:
+    [row] = rollout({"uid": uid})["generations"]
+
+    assert row["group_id"] == group
+    assert '"uid"' in row["extra_json"], "which rollout and output it is stays there"
+
+
+def test_validation_has_the_score_under_two_names() -> None:
+    """As `score` and again as a reward extra: both are in the line, so both are kept."""
+    rows = rollout({"reward": 0.5, "acc": False}, "grpo-s1/validation_data_dir/7.jsonl")
+
+    assert rows["generations"][0]["split"] == "val"
+    assert [(row["scorer"], row["score"]) for row in rows["reward_scores"]] == [
+        ("reward", 0.5),
+        ("acc", 0.0),
+        ("score", 0.5),
+    ]
+
+
+def test_equal_lines_are_two_generations() -> None:
+    rows = derive("verl_rollouts", "a/7.jsonl", [ROLLOUT, ROLLOUT])
+
+    assert [row["sample_index"] for row in rows["generations"]] == [0, 1]
+    assert [row["generation_id"] for row in rows["reward_scores"]] == [row["event_id"] for row in rows["generations"]]
+
+
+def test_nothing_is_lost() -> None:
+    line = {**ROLLOUT, "gts": {"answer": "gts-x"}, "request_id": "request-x", "feedback": ["f-x"], "acc": 0.625}
+    entry = {"step": 77123, "data": {"actor/pg_loss": 0.625, "note": "text-x"}, "new_key": "new-x"}
+
+    assert lost(line, rollout(line)) == []
+    assert lost(entry, derive("verl_metrics", "p/e.jsonl", [entry])) == []
+
+
+def test_both_trainers_rollouts_are_known() -> None:
+    older, newer = ROLLOUT | {"acc": 1.0, "request_id": "r"}, ROLLOUT | {"uid": "s_0_0"}
+
+    for line in (older, newer):
+        content = json_lines([line] * 2)
+        assert detect("out/7.jsonl", content, len(content)).format == "verl_rollouts"
+
+
+def test_the_columns_given_are_those_declared() -> None:
+    lines = [ROLLOUT | {"gts": "4", "uid": "s_0_0"}, ROLLOUT | {"score": 10**400}]
+    names = ("pg_loss", "ppo_kl", "grad_norm", "lr", "entropy", "pg_clipfrac")
+    data = {f"actor/{name}": 0.5 for name in names} | {"critic/rewards/mean": 1.0, "training/epoch": 1}
+    entries = [{"step": 1, "data": data}, {"step": "x", "data": data | {"actor/lr": float("nan")}}]
+
+    assert columns_given(derive("verl_rollouts", "g/r/7.jsonl", lines)) == ADAPTERS["verl_rollouts"].fields.keys()
+    assert columns_given(derive("verl_metrics", "p/e.jsonl", entries)) == ADAPTERS["verl_metrics"].fields.keys()

@@ -67,6 +67,23 @@ def test_a_secret_in_json_within_a_text_is_withheld() -> None:
     assert json.loads(extra["args"]) == {"password": "[withheld: secret by its name]", "kept": "yes"}
 
 
+@pytest.mark.parametrize("password", ["two words", "a\\nb", 'quo"ted', "it's", "\u00e9\u00e8", "back\\\\slash"])
+def test_a_secret_is_withheld_to_its_end(password: str) -> None:
+    inner = json.dumps({"password": password, "kept": "yes"})
+    tables = pair("q", config={"password": password, "kept": "yes"}, args=inner)
+
+    extra = json.loads(tables["annotations"].column("extra_json")[0].as_py())
+    assert extra["config"] == {"password": "[withheld: secret by its name]", "kept": "yes"}
+    assert "words" not in extra["args"]
+
+
+def test_a_secret_in_what_python_prints_is_withheld() -> None:
+    tables = pair("q", args="{'api_key': 'hunter2 hunter3', 'kept': 'yes'}")
+
+    extra = json.loads(tables["annotations"].column("extra_json")[0].as_py())
+    assert extra == {"args": "{'api_key': '[withheld: secret by its name]', 'kept': 'yes'}"}
+
+
 def test_a_password_in_a_url_is_withheld() -> None:
     tables = pair("see postgres://user:hunter2@db/x")
 
@@ -78,7 +95,7 @@ def test_a_password_in_a_url_is_withheld() -> None:
     "harmless",
     [
         "num_tokens 12, max_tokens 7", "a token of love", "hf_hub", "sk-learn", "3.11.7", "user@host", "12:30:45",
-        "https://example.com/a:b@c", "the secret is patience",
+        "https://example.com/a:b@c", "the secret is patience", "listens on 0.0.0.0 and 127.0.0.1",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_stays(harmless: str) -> None:

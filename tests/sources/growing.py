@@ -16,6 +16,7 @@ import zstandard
 from audit_pipeline import tlog
 from audit_pipeline.lake import evidence
 from tests.lakes import LakeForTests
+from tests.tfrecords import as_events
 
 Compress = Callable[[bytes], bytes]
 COMPRESSIONS: dict[str, Compress] = {
@@ -45,7 +46,13 @@ def as_parquet(count: int) -> bytes:
     return file.getvalue()
 
 
-CONTAINERS = {"array.json": as_array, "object.json": as_object, "rows.csv": as_csv, "rows.parquet": as_parquet}
+CONTAINERS = {
+    "array.json": as_array,
+    "object.json": as_object,
+    "rows.csv": as_csv,
+    "rows.parquet": as_parquet,
+    "events.out.tfevents.1.vm.1.0": as_events,
+}
 
 
 def step(lake: LakeForTests) -> None:

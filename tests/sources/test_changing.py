@@ -169,7 +169,7 @@ KINDS: dict[str, tuple[bytes, bytes]] = {
     "a.jsonl": (lines(1, 2), lines(1, 3)),
     "a.jsonl.gz": (gzip.compress(lines(1, 2), 0, mtime=0), gzip.compress(lines(1, 3), 0, mtime=0)),
     "a.json": (b"[1,\n2]", b"[1,\n3]"),
-    "a.sqlite": (b"SQLite format 3\0a", b"SQLite format 3\0b"),
+    "a.png": (b"\x89PNG\0a", b"\x89PNG\0b"),
     "a.safetensors": (b"abc", b"abd"),
 }
 

@@ -119,7 +119,9 @@ source_entries = ranges.flatmap(
         records=numbers,
         start=st.just(taken[0]),
         end=st.just(taken[1]),
-        container=st.sampled_from(["jsonl", "text", "json", "csv", "parquet", "whole", "hash_only"]),
+        container=st.sampled_from(
+            ["jsonl", "text", "json", "csv", "parquet", "tfrecord", "sqlite", "whole", "hash_only"]
+        ),
         compression=st.sampled_from(["none", "gzip", "zstd"]),
         growth=st.sampled_from(["new", "appended", "extended", "rewritten"]),
         supersedes=st.none() | st.tuples(numbers, numbers),

@@ -233,7 +233,7 @@ def test_a_seal_entry_outside_the_grammar_is_refused(before: str, after: str) ->
         {"generation": -1},
         {"records": 10**18},
         {"start": 5000},
-        {"container": "sqlite"},
+        {"container": "zip"},
         {"supersedes": (0, -1)},
         {"root": digest_of(1).upper()},
     ],
