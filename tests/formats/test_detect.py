@@ -118,7 +118,7 @@ def test_compression_is_told_by_the_first_bytes() -> None:
         ("hh.json", json.dumps([{"chosen": "a", "rejected": "b"}] * 2).encode(), "preference_pairs"),
         ("hh.csv", b"prompt,chosen,rejected\np,a,b\n", "preference_pairs"),
         ("kto.jsonl", json_lines([{"prompt": "p", "completion": "c", "label": True}]), "preference_pairs"),
-        ("sft.jsonl", json_lines([{"prompt": "p", "completion": "c"}]), "generic_jsonl"),
+        ("sft.jsonl", json_lines([{"prompt": "p", "completion": "c"}]), "prompts_and_completions"),
         ("alpaca.jsonl", json_lines([{"instruction": "i", "input": "a", "output": "b"}]), "generic_jsonl"),
         ("wandb.jsonl", json_lines([{"_step": 1, "epoch": 1, "step": 2, "loss": 1.0}]), "generic_jsonl"),
         ("messages.jsonl", json_lines([{"chosen": [], "rejected": []}]), "generic_jsonl"),
