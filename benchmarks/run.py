@@ -37,6 +37,22 @@ def write_rollouts(path: Path, records: int) -> None:
             file.write(json.dumps(line) + "\n")
 
 
+def write_verl(folder: Path, records: int) -> dict[str, Path]:
+    """Rollouts and metrics as verl writes them: {work: file}. A line of metrics has a hundred."""
+    chosen = random.Random(2)
+    rollouts, metrics = folder / "1.jsonl", folder / "metrics.jsonl"
+    with rollouts.open("w") as file:
+        for _ in range(records):
+            texts = {key: " ".join(chosen.choices(WORDS, k=24)) for key in ("input", "output")}
+            file.write(json.dumps({**texts, "gts": None, "score": round(chosen.gauss(0, 1), 6), "step": 1}) + "\n")
+    with metrics.open("w") as file:
+        for step in range(records // 20):
+            found = {f"actor/metric_{n}": chosen.random() for n in range(96)}
+            named = {"actor/pg_loss": 0.1, "actor/grad_norm": 1.0, "actor/lr": 1e-6, "critic/rewards/mean": 0.5}
+            file.write(json.dumps({"step": step, "data": {**named, **found}}) + "\n")
+    return {"ingest_rollouts": rollouts, "ingest_metrics": metrics}
+
+
 def measure(work: str, file: Path, home: Path) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, str(HERE / "work.py"), work, str(file), str(home)],
@@ -77,7 +93,13 @@ def main() -> None:
         if number < given.rounds - 1:
             for work in ("ingest", "plain_arro3", "plain_daft"):
                 shutil.rmtree(given.home / f"{work}-{number}")
-    page = report(found, given.records, file.stat().st_size, given.rounds)
+    typed = write_verl(given.home, given.records // 10)
+    for number in range(given.rounds):
+        for work in typed:
+            found.setdefault(work, []).append(measure(work, file, given.home / f"{work}-{number}"))
+            found.setdefault(f"derive {work}", []).append(measure("derive", file, given.home / f"{work}-{number}"))
+    rates = measure("adapters", file, given.home)
+    page = report(found, given.records, file.stat().st_size, given.rounds) + report_derivation(found, rates)
     (HERE.parent / "docs" / "benchmarks.md").write_text(page)
     print(page)
     shutil.rmtree(given.home)
@@ -122,6 +144,22 @@ def report(found: dict[str, list[dict[str, float]]], records: int, size_bytes: i
             ratios = [b["seconds"] / a["seconds"] for a, b in zip(found[work], found[other], strict=True)]
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
             lines.append(f"| rate of {work} / rate of {other} | {statistics.median(ratios):.2f} | {spread} |")
+    return "\n".join(lines) + "\n"
+
+
+def report_derivation(found: dict[str, list[dict[str, float]]], rates: dict[str, float]) -> str:
+    lines = ["", "## Event tables", "", "| ratio | median | lowest to highest round |", "|---|---|---|"]
+    for work in ("ingest_rollouts", "ingest_metrics"):
+        pairs = zip(found[work], found[f"derive {work}"], strict=True)
+        ratios = [alone["seconds"] / (alone["seconds"] + derived["seconds"]) for alone, derived in pairs]
+        what = work.removeprefix("ingest_")
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        lines.append(
+            f"| rate of ingest and derive / rate of ingest, {what} | {statistics.median(ratios):.2f} | {spread} |"
+        )
+    lines += ["", "Events per second of each adapter, on the small records of the tests, in one process:", ""]
+    lines += ["| format | events/s |", "|---|---|"]
+    lines += [f"| {name} | {rate:,.0f} |" for name, rate in rates.items()]
     return "\n".join(lines) + "\n"
 
 

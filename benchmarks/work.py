@@ -5,6 +5,7 @@
 WORK is one of the functions below. Each takes the JSONL file FILE and a fresh folder HOME.
 """
 
+import dataclasses
 import json
 import os
 import resource
@@ -45,6 +46,51 @@ def ingest(file: Path, home: Path) -> Callable[[], None]:
         ingest_day(lake, streams, DAY, today=DAY, now=lambda: datetime.now(UTC), entropy=os.urandom)  # type: ignore[arg-type]
 
     return work
+
+
+def ingest_rollouts(file: Path, home: Path) -> Callable[[], None]:
+    """The same for a file of verl's rollouts."""
+    return ingest(file.with_name("1.jsonl"), home)
+
+
+def ingest_metrics(file: Path, home: Path) -> Callable[[], None]:
+    """The same for a file of verl's metrics."""
+    return ingest(file.with_name("metrics.jsonl"), home)
+
+
+def derive(file: Path, home: Path) -> Callable[[], None]:
+    """The event tables of what was taken in."""
+    from audit_pipeline.derive import derive_events
+
+    lake, _ = opened(home)
+
+    def work() -> None:
+        derive_events(lake, os.urandom, passphrase=None)  # type: ignore[arg-type]
+
+    return work
+
+
+def adapters() -> dict[str, float]:
+    """Events per second of each adapter, on the small shapes of the tests, a thousand records at least."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from audit_pipeline.formats.adapters import ADAPTERS, derive_rows
+    from tests.formats.shapes import SHAPES
+    from tests.formats.support import PEOPLE, source
+    from tests.formats.test_fuzz import as_record
+
+    rates = {}
+    for name, shapes in sorted(SHAPES.items()):
+        adapter, shape = ADAPTERS[name], shapes[0]
+        once = [as_record(adapter, value) for value in shape.values]
+        records = [(at, record, "ok") for at, record in enumerate(once * (1000 // len(once) + 1))]
+        context = dataclasses.replace(source(shape.path), mapping=shape.mapping)
+        seconds, events = [], 0
+        for _ in range(3):
+            start = time.perf_counter()
+            events = sum(table.num_rows for table in derive_rows(name, context, records, PEOPLE).values())
+            seconds.append(time.perf_counter() - start)
+        rates[name] = events / sorted(seconds)[1]
+    return rates
 
 
 def seal(file: Path, home: Path) -> Callable[[], None]:
@@ -129,11 +175,13 @@ def plain_daft(file: Path, home: Path) -> Callable[[], None]:
 
 
 def main() -> None:
+    if sys.argv[1] == "adapters":
+        print(json.dumps(adapters()))
+        return
     name, file, home = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     home.mkdir(parents=True, exist_ok=True)
-    work = {function.__name__: function for function in (ingest, seal, verify, decode, plain_arro3, plain_daft)}[name](
-        file, home
-    )
+    works = (ingest, ingest_rollouts, ingest_metrics, derive, seal, verify, decode, plain_arro3, plain_daft)
+    work = {function.__name__: function for function in works}[name](file, home)
     start = time.perf_counter()
     work()
     seconds = time.perf_counter() - start

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from audit_pipeline.records import canonical
 from audit_pipeline.sources.landing import Stream
 
 MAPPED = "mapped_csv"
+_OUTCOMES = frozenset(["a", "b", "tie", "both_bad"])
 _STREAM_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,62}")  # docs/evidence-format.md section 3
 
 
@@ -31,7 +32,7 @@ class ColumnsAttributes(BaseModel):
 
     item_id: str | None = Field(default=None, description="What was judged (default: the row's number).")
     annotator_id: str | None = Field(default=None, description="Who judged.")
-    annotators: tuple[str, ...] = Field(default=(), description="Columns that are a judge each, with their answers.")
+    annotators: list[str] = Field(default_factory=list, description="Columns that are a judge each.")
     question: str | None = Field(default=None, description="The question that was asked.")
     prompt: str | None = Field(default=None, description="The prompt.")
     response_a: str | None = Field(default=None, description="The first response, or the only one.")
@@ -39,8 +40,8 @@ class ColumnsAttributes(BaseModel):
     model_a: str | None = Field(default=None, description="Who wrote the first response.")
     model_b: str | None = Field(default=None, description="Who wrote the second response.")
     outcome: str | None = Field(default=None, description="Which response won.")
-    outcomes: dict[str, Literal["a", "b", "tie", "both_bad"]] = Field(
-        default_factory=dict, description="What the texts of the outcome mean."
+    outcomes: dict[str, str] = Field(
+        default_factory=dict, description="What the texts of the outcome mean: a, b, tie or both_bad."
     )
     value: str | None = Field(default=None, description="The answer, a number or a text.")
     strength: str | None = Field(default=None, description="Strength of a preference.")
@@ -62,6 +63,8 @@ class ColumnsAttributes(BaseModel):
             raise ValueError("columns: expected annotator_id or annotators, not both")
         if (self.outcome or self.response_b) and not self.outcomes:
             raise ValueError("columns: expected outcomes, such as {left: a, right: b, tie: tie}")
+        if unknown := sorted(set(self.outcomes.values()) - _OUTCOMES):
+            raise ValueError(f"columns: outcomes: {unknown[0]!r}: expected one of {', '.join(sorted(_OUTCOMES))}")
         return self
 
 

@@ -1,5 +1,8 @@
 """What is loaded from the policy folder: an empty load would be silent otherwise."""
 
+import json
+import re
+import textwrap
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -15,7 +18,10 @@ from audit_pipeline.records.events import EVENT_SCHEMAS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVIDENCE = {"records", "sources", "daily_merkle_root", "inventory"}
-EVENTS = {"runs", "annotations", "generations", "reward_scores", "training_metrics"}
+EVENTS = set(
+    "runs annotations generations reward_scores training_metrics policy_updates model_checkpoints log_findings".split()
+)
+OWN_FORMAT = (REPOSITORY / "docs" / "your-own-format.md").read_text()
 
 
 def key_names(keys: object) -> set[str]:
@@ -141,3 +147,16 @@ def test_a_start_may_be_written_with_or_without_quotes(project: Path, start: str
 
     firsts = {node.partitions_def.get_first_partition_key() for node in graph.asset_nodes}
     assert firsts == {"2026-02-01"}
+
+
+def test_the_columns_of_the_docs_example_load_as_policy_and_component(project: Path) -> None:
+    example = re.search(r"^```yaml\n(.*?)^```$", OWN_FORMAT, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    file = project / "assets/run_logs/defs.yaml"
+    file.write_text(file.read_text().rstrip("\n") + "\n" + textwrap.indent(example[1], "    "))
+
+    build_definitions(project).resolve_asset_graph()
+
+    crowd = next(stream for stream in load_policy(project, {}).streams if stream.name == "crowd")
+    assert crowd.format == "mapped_csv"
+    assert json.loads(crowd.mapping or "")["outcomes"] == {"left": "a", "right": "b", "tie": "tie"}

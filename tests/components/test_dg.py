@@ -67,7 +67,7 @@ def test_dg_checks_and_lists_this_repository(tmp_path: Path) -> None:
     listed = json.loads(run_dg("list", "defs", "--json", **arguments))  # type: ignore[arg-type]
 
     assert [job["name"] for job in listed["jobs"]] == ["daily_audit"]
-    assert len(listed["assets"]) == 9
+    assert len(listed["assets"]) == 12
 
 
 def test_another_project_scaffolds_our_components_and_loads_their_assets(other_project: Path, tmp_path: Path) -> None:
@@ -94,5 +94,8 @@ def test_another_project_scaffolds_our_components_and_loads_their_assets(other_p
         "generations",
         "reward_scores",
         "training_metrics",
+        "policy_updates",
+        "model_checkpoints",
+        "log_findings",
     }
     assert {check["name"] for check in listed["asset_checks"]} == {"nothing_lost", "evidence_holds"}
