@@ -231,7 +231,7 @@ class Forger:
             shutil.copytree(self.material.backup, rebuilt)
         else:
             (rebuilt / "keys").mkdir(parents=True)
-            for name in ("key.pem", "vkey"):
+            for name in ("key.pem", "vkey", "pseudonym.pem", "bounding.pem"):
                 shutil.copy(self.stored(f"keys/{name}"), rebuilt / "keys" / name)
         lake = LakeForTests(rebuilt, seed=3)
         for number, (day, files) in list(enumerate(LANDED))[first:]:
