@@ -19,6 +19,21 @@ GRAIN = {
 }
 
 
+_FORMATS_HEAD = """# Formats
+
+Made from the adapters' own words by `make docs`; do not edit. Which logs become events, and of which of their fields.
+[tables.md](tables.md) says what the columns are, [your-own-format.md](your-own-format.md) how to add a format.
+
+A file is found to be of a format by its content: marks that no other file has, then its container, then the keys and
+values of sampled items. Each adapter scores the sample from 0 to 1, its path counts for at most 0.1 of it; the highest
+wins with at least {threshold} and {margin} over the next. Else the file is generic: kept, sealed and proved like any
+other, without events. `format:` beside a stream in `assets/run_logs/defs.yaml` wins over all that. Which it was, and
+why, is in the columns `format` and `format_evidence` of `sources` and on the asset `sources` in the UI.
+
+Fields without a column of their own are in `extra_json`. People are keyed pseudonyms; secrets, e-mail and IP addresses
+are withheld from every table. A record that can be read and gives no event is a row of `log_findings`."""
+
+
 def tables_page() -> str:
     """docs/tables.md."""
     lines = [
@@ -41,19 +56,7 @@ def formats_page() -> str:
     """docs/formats.md."""
     tools = sorted((adapter for adapter in ADAPTERS.values() if adapter.has_events), key=lambda one: one.name)
     lines = [
-        "# Formats",
-        "",
-        "Made from the adapters' own words by `make docs`; do not edit. Which logs become events, and of which of their fields;",
-        "[tables.md](tables.md) says what the columns are, [your-own-format.md](your-own-format.md) how to add a format.",
-        "",
-        "A file is found to be of a format by its content: marks that no other file has, then its container, then the keys",
-        "and values of sampled items. Each adapter scores the sample from 0 to 1, its path counts for at most 0.1 of it; the",
-        f"highest wins with at least {THRESHOLD} and {MARGIN} over the next. Else the file is generic: kept, sealed and proved like",
-        "any other, without events. `format:` beside a stream in `assets/run_logs/defs.yaml` wins over all that. Which it was,",
-        "and why, is in the columns `format` and `format_evidence` of `sources` and on the asset `sources` in the UI.",
-        "",
-        "Fields without a column of their own are in `extra_json`. People are keyed pseudonyms; secrets, e-mail and IP",
-        "addresses are withheld from every table. A record that can be read and gives no event is a row of `log_findings`.",
+        *_FORMATS_HEAD.format(threshold=THRESHOLD, margin=MARGIN).splitlines(),
         "",
         "| format | container | reads |",
         "|---|---|---|",

@@ -15,6 +15,7 @@ LAYERS = {
     "privacy": DOMAIN,
     "quality": DOMAIN,
     "report": DOMAIN,
+    "containers": ADAPTERS,
     "formats": ADAPTERS,
     "lake": ADAPTERS,
     "sources": SOURCES,

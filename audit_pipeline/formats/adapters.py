@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from audit_pipeline.containers.json_text import nests_too_deep
 from audit_pipeline.errors import PolicyError
 from audit_pipeline.formats import (
     alpaca_eval,
@@ -41,7 +42,6 @@ from audit_pipeline.formats import (
 )
 from audit_pipeline.formats.adapter import Adapter, SourceContext
 from audit_pipeline.formats.generic import CONTAINERS
-from audit_pipeline.formats.json_text import nests_too_deep
 from audit_pipeline.formats.rows import EventRows
 from audit_pipeline.records.pseudonyms import PersonKeys
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from audit_pipeline.containers.sqlite_items import SQLITE_MAGIC, created_tables
+from audit_pipeline.containers.tfrecord_items import starts_tfrecord
 from audit_pipeline.formats.adapters import ADAPTERS, adapter_named
 from audit_pipeline.formats.generic import generic_name
 from audit_pipeline.formats.paths import file_name
@@ -24,8 +26,6 @@ from audit_pipeline.formats.sample import (
     sample_tfrecord,
     whole_lines,
 )
-from audit_pipeline.formats.sqlite_items import SQLITE_MAGIC, created_tables
-from audit_pipeline.formats.tfrecord_items import starts_tfrecord
 
 HEAD_BYTES = 256 << 10
 THRESHOLD = 0.7

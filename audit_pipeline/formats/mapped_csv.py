@@ -92,7 +92,7 @@ def _as_number(text: Any) -> Any:
 def _number(text: Any) -> float | None:
     try:
         return float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from audit_pipeline.formats.json_text import read_value
+from audit_pipeline.containers.json_text import read_value
 from audit_pipeline.records import canonical
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_pipeline.formats.csv_items import find_delimiter, raise_field_limit
-from audit_pipeline.formats.json_items import split_object
-from audit_pipeline.formats.json_text import nests_too_deep
+from audit_pipeline.containers.csv_items import find_delimiter, raise_field_limit
+from audit_pipeline.containers.json_items import split_object
+from audit_pipeline.containers.json_text import nests_too_deep
+from audit_pipeline.containers.tfrecord_items import iter_tfrecord
 from audit_pipeline.formats.record import parse_record
-from audit_pipeline.formats.tfrecord_items import iter_tfrecord
 from audit_pipeline.records import canonical
 
 _MOST_ITEMS = 60  # a third each from the start, the middle and the end of the head

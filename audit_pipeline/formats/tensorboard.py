@@ -13,8 +13,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from audit_pipeline.containers.json_text import nests_too_deep
 from audit_pipeline.formats.adapter import Adapter, Event, EventRef, Items, Person, SourceContext, marked_roles
-from audit_pipeline.formats.json_text import nests_too_deep
 from audit_pipeline.formats.metrics import metric_events, score_value
 from audit_pipeline.formats.paths import file_name, folder_name
 from audit_pipeline.formats.times import epoch_time

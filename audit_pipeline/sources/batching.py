@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_pipeline.formats.lines import line_exceptions
+from audit_pipeline.containers.lines import line_exceptions
 from audit_pipeline.lake import hashing
 from audit_pipeline.lake.batches import Batch, format_footer
 from audit_pipeline.lake.declared import RECORDS

@@ -2,7 +2,8 @@
 
 docs/evidence-format.md section 3, "Growth". A container is `extended` in two cases; all else is a new generation.
 
-- An array, a CSV, a Parquet file, a TFRecord, a database: the items taken before are its first items. What follows is new.
+- An array, a CSV, a Parquet file, a TFRecord, a database: the items taken before are its first items. What follows is
+  new.
 - A JSON object that was taken to its end: each of its arrays of objects begins with the elements it had, and at most
   one has more, which are new. An array that was empty, or not there, may be that one. Where the arrays stand in the
   document and all else that item 0 holds may change; item 0 is new if it did.
@@ -15,10 +16,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
+from audit_pipeline.containers.item import Item
+from audit_pipeline.containers.items import iter_items
+from audit_pipeline.containers.json_items import JsonObject, read_object, starts_object
 from audit_pipeline.errors import StorageError
-from audit_pipeline.formats.item import Item
-from audit_pipeline.formats.items import iter_items
-from audit_pipeline.formats.json_items import JsonObject, read_object, starts_object
 from audit_pipeline.lake.compression import decompressed, read_up_to
 from audit_pipeline.lake.evidence import digest_stream, open_object, seekable
 from audit_pipeline.lake.objects import Folder

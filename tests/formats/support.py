@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audit_pipeline.containers.items import iter_items
 from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import derive_rows
-from audit_pipeline.formats.items import iter_items
 from audit_pipeline.records.pseudonyms import PersonKeys
 
 REST = b'{"$evidence":"rest"}'

@@ -17,8 +17,8 @@ from audit_pipeline.formats.adapters import ADAPTERS, derive_rows
 from audit_pipeline.formats.record import parse_record
 from audit_pipeline.records import canonical
 from audit_pipeline.records.events import EVENT_COLUMNS, EVENT_SCHEMAS
+from tests.containers.test_lines import json_values
 from tests.formats.support import MTIME, PEOPLE, source
-from tests.formats.test_lines import json_values
 
 SOURCE = source("run/1.jsonl")
 TOOLS = sorted(name for name, adapter in ADAPTERS.items() if not adapter.events.__name__.startswith("_no_"))

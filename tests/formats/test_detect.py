@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from audit_pipeline.containers.csv_items import MAX_FIELD
 from audit_pipeline.errors import PolicyError
 from audit_pipeline.formats.adapters import ADAPTERS
-from audit_pipeline.formats.csv_items import MAX_FIELD
 from audit_pipeline.formats.detect import HEAD_BYTES, compression_of, detect
 from tests.formats.support import json_lines, to_parquet
 

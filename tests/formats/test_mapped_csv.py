@@ -95,6 +95,15 @@ def test_a_value_is_a_rating_or_a_text() -> None:
     assert "generations" not in rows
 
 
+def test_a_number_that_no_double_holds_is_kept_as_it_is() -> None:
+    columns = {"value": "stars", "lead_time_s": "secs", "created_at": "at"}
+
+    [row] = mapped(columns, {"stars": 10**400, "secs": 10**400, "at": 10**400})["annotations"]  # type: ignore[dict-item]
+
+    assert (row["kind"], row["value_num"], row["event_time_quality"]) == ("text", None, "file_mtime")
+    assert json.loads(row["extra_json"]) == dict.fromkeys(["value_text", "lead_time_s", "created_at"], 10**400)
+
+
 POLICY = """\
 type: audit_pipeline.components.RunLogs
 attributes:

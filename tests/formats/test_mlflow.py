@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from audit_pipeline.containers.items import iter_items
 from audit_pipeline.formats.adapters import ADAPTERS, derive_rows
 from audit_pipeline.formats.detect import HEAD_BYTES, detect
-from audit_pipeline.formats.items import iter_items
 from tests.formats.declared import columns_given
 from tests.formats.support import MTIME, PEOPLE, source
 

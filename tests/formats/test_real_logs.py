@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from audit_pipeline.containers.items import fast_lines_ok, iter_items, json_line_status
 from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.formats.detect import HEAD_BYTES, Detection, compression_of, detect
-from audit_pipeline.formats.items import fast_lines_ok, iter_items, json_line_status
 from tests.formats.support import PEOPLE
 
 CONTAINERS = {"json_object": "json", "json_array": "json"}

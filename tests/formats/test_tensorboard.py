@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from audit_pipeline.formats.adapters import ADAPTERS, derive_rows
 from audit_pipeline.formats.detect import detect
 from audit_pipeline.records import canonical
+from tests.containers.test_lines import json_values
 from tests.formats.declared import columns_given
 from tests.formats.kept import lost
 from tests.formats.support import MTIME, PEOPLE, items, json_lines, source
-from tests.formats.test_lines import json_values
 from tests.tfrecords import (
     as_events,
     content,

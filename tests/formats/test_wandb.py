@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from audit_pipeline.containers.items import iter_items
 from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.formats.detect import detect
-from audit_pipeline.formats.items import iter_items
 from tests.formats.declared import columns_given
 from tests.formats.support import MTIME, PEOPLE, derive, json_lines, to_parquet
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_pipeline.formats.items import fast_lines_ok, json_line_status
-from audit_pipeline.formats.json_text import MAX_DEPTH
+from audit_pipeline.containers.items import fast_lines_ok, json_line_status
+from audit_pipeline.containers.json_text import MAX_DEPTH
 
 OK = ("ok", "")
 

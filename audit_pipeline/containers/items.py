@@ -11,13 +11,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from audit_pipeline.formats.csv_items import iter_csv
-from audit_pipeline.formats.item import Item
-from audit_pipeline.formats.json_items import iter_json
-from audit_pipeline.formats.json_text import any_line_nests_too_deep, check_syntax, nests_too_deep
-from audit_pipeline.formats.parquet_items import iter_parquet
-from audit_pipeline.formats.sqlite_items import iter_sqlite
-from audit_pipeline.formats.tfrecord_items import iter_tfrecord
+from audit_pipeline.containers.csv_items import iter_csv
+from audit_pipeline.containers.item import Item
+from audit_pipeline.containers.json_items import iter_json
+from audit_pipeline.containers.json_text import any_line_nests_too_deep, check_syntax, nests_too_deep
+from audit_pipeline.containers.parquet_items import iter_parquet
+from audit_pipeline.containers.sqlite_items import iter_sqlite
+from audit_pipeline.containers.tfrecord_items import iter_tfrecord
 
 _READERS = {
     "json": iter_json,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from audit_pipeline.formats import sqlite_items
-from audit_pipeline.formats.items import iter_items
+from audit_pipeline.containers import sqlite_items
+from audit_pipeline.containers.items import iter_items
 from tests.formats.support import REST, items
 
 UNREADABLE = (REST, "quarantined", "unreadable")

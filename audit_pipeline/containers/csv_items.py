@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from audit_pipeline.formats.item import Item, rest
-from audit_pipeline.formats.json_text import dump_plain
+from audit_pipeline.containers.item import Item, rest
+from audit_pipeline.containers.json_text import dump_plain
 from audit_pipeline.records import canonical
 
 MAX_FIELD = 64 << 20

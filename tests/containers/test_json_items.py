@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_pipeline.formats import json_items
-from audit_pipeline.formats.items import iter_items
-from audit_pipeline.formats.json_text import dump_plain, read_value
+from audit_pipeline.containers import json_items
+from audit_pipeline.containers.items import iter_items
+from audit_pipeline.containers.json_text import dump_plain, read_value
 from audit_pipeline.records import canonical
+from tests.containers.test_lines import damaged_lines, json_values
 from tests.formats.support import REST, items, reasons
-from tests.formats.test_lines import damaged_lines, json_values
 
 
 def records(content: bytes) -> list[bytes]:

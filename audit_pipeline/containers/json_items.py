@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from audit_pipeline.formats.item import Item, rest
-from audit_pipeline.formats.json_text import dump_plain, nests_too_deep, read_value
+from audit_pipeline.containers.item import Item, rest
+from audit_pipeline.containers.json_text import dump_plain, nests_too_deep, read_value
 from audit_pipeline.records import canonical
 
 MAX_ELEMENT = 64 << 20  # characters of one array element

@@ -8,9 +8,9 @@ grown, because nothing in a record depends on another.
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from audit_pipeline.formats.crc32c import masked_crc32c
-from audit_pipeline.formats.event_proto import event_json
-from audit_pipeline.formats.item import Item, rest
+from audit_pipeline.containers.crc32c import masked_crc32c
+from audit_pipeline.containers.event_proto import event_json
+from audit_pipeline.containers.item import Item, rest
 
 MAX_RECORD = 64 << 20
 """Bytes of one record."""

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from audit_pipeline.formats import csv_items
+from audit_pipeline.containers import csv_items
 from tests.formats.support import REST, items, reasons
 
 OK = "ok"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_pipeline.formats import event_proto, tfrecord_items
-from audit_pipeline.formats.crc32c import crc32c, masked_crc32c
-from audit_pipeline.formats.items import iter_items
+from audit_pipeline.containers import event_proto, tfrecord_items
+from audit_pipeline.containers.crc32c import crc32c, masked_crc32c
+from audit_pipeline.containers.items import iter_items
 from audit_pipeline.formats.record import parse_record
 from tests.formats.support import REST, items, reasons
 from tests.tfrecords import (

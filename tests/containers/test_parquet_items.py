@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from audit_pipeline.formats.items import iter_items
-from audit_pipeline.formats.parquet_items import to_values
+from audit_pipeline.containers.items import iter_items
+from audit_pipeline.containers.parquet_items import to_values
 from tests.formats.support import REST, items, to_parquet
 
 
@@ -79,11 +79,12 @@ def test_a_text_of_a_dictionary_is_held_once_however_many_rows_have_it() -> None
 
 
 def test_large_rows_are_read_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audit_pipeline.formats.parquet_items._BATCH_BYTES", 5000)
+    monkeypatch.setattr("audit_pipeline.containers.parquet_items._BATCH_BYTES", 5000)
     content = to_parquet(pa.table({"x": [f"{n:04}" * 250 for n in range(10)]}))
     sizes = []
     monkeypatch.setattr(
-        "audit_pipeline.formats.parquet_items.to_values", lambda column: sizes.append(len(column)) or to_values(column)
+        "audit_pipeline.containers.parquet_items.to_values",
+        lambda column: sizes.append(len(column)) or to_values(column),
     )
 
     assert len(items("parquet", content)) == 10

@@ -1,6 +1,6 @@
 """The status of each line of a line format: a fast check of many lines, and the exact one where that says no."""
 
-from audit_pipeline.formats.items import fast_lines_ok, json_line_status
+from audit_pipeline.containers.items import fast_lines_ok, json_line_status
 
 
 def line_exceptions(piece: bytes, count: int, container: str, *, is_first: bool) -> list[tuple[int, str, str]]:

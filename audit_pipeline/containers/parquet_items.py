@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from audit_pipeline.formats.item import Item, rest
-from audit_pipeline.formats.json_text import dump_plain
+from audit_pipeline.containers.item import Item, rest
+from audit_pipeline.containers.json_text import dump_plain
 from audit_pipeline.records import canonical
 
 _BATCH_ROWS = 1024

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from audit_pipeline.formats.json_text import dump_plain
+from audit_pipeline.containers.json_text import dump_plain
 
 MAX_VALUES = 1 << 18
 """Fields and packed numbers in one record. A record of 64 MiB may hold 32 million of them: gigabytes as objects."""

@@ -16,9 +16,9 @@ from itertools import count
 from typing import IO, Any, BinaryIO
 from urllib.parse import quote
 
-from audit_pipeline.formats.item import Item, rest
-from audit_pipeline.formats.json_text import dump_plain
-from audit_pipeline.formats.parquet_items import UndecodedText
+from audit_pipeline.containers.item import Item, rest
+from audit_pipeline.containers.json_text import dump_plain
+from audit_pipeline.containers.parquet_items import UndecodedText
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 
