@@ -32,9 +32,9 @@ from audit_pipeline.formats.judged import (
     as_list,
     is_turn,
     pair_sides,
-    response_row,
     short_name,
 )
+from audit_pipeline.formats.responses import response_row
 from audit_pipeline.records import canonical
 
 _NESTED_KEYS = frozenset(["fields", "metadata", "suggestions", "responses", "vectors", "_server_id"])
@@ -81,8 +81,9 @@ def _record(position: int, item: dict[str, Any]) -> Iterator[Event]:
     prompt = next((name for name in _PROMPTS if is_turn(fields.get(name))), None)
     if not 0 < len(responses) <= MOST_PROMPTED:
         prompt = None
+    asked = fields[prompt] if prompt else None
     rows = [
-        ("generations", response_row(of_item["item_id"], index, fields[prompt] if prompt else None, fields[name]))
+        ("generations", response_row(of_item["item_id"], index, asked, fields[name], splits=False))
         for index, name in enumerate(responses)
     ]
     rows += [("annotations", {**of_item, **of, **_answer(value, responses)}) for value, of in judgements]

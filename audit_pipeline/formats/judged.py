@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from audit_pipeline.formats.adapter import EventRef, as_messages, is_messages, marked_roles
+from audit_pipeline.formats.adapter import EventRef, is_messages
 from audit_pipeline.records import canonical
 
 MOST_PROMPTED = 16
@@ -29,19 +29,6 @@ def as_list(value: Any) -> list[Any]:
 def is_turn(value: Any) -> bool:
     """Whether it can be a prompt or a response: text or a conversation."""
     return (isinstance(value, str) and not isinstance(value, canonical.OutOfRange)) or is_messages(value)
-
-
-def response_row(item_id: str, index: int, prompt: Any, own: Any) -> dict[str, Any]:
-    """A row of `generations`. `prompt` may be None."""
-    is_structured = is_messages(prompt) or is_messages(own)
-    return {
-        "split": "dataset",
-        "sample_index": index,
-        "group_id": item_id,
-        "prompt_messages" if is_messages(prompt) else "prompt_text": as_messages(prompt) or prompt,
-        "completion_messages" if is_messages(own) else "completion_text": as_messages(own) or own,
-        "role_boundaries": "structured" if is_structured else marked_roles(f"{prompt or ''}{own}"),
-    }
 
 
 def pair_sides(outcome: str, first: int, second: int) -> dict[str, Any]:

@@ -31,10 +31,10 @@ from audit_pipeline.formats.judged import (
     as_list,
     is_turn,
     pair_sides,
-    response_row,
     short_name,
 )
 from audit_pipeline.formats.paths import file_name
+from audit_pipeline.formats.responses import response_row
 from audit_pipeline.formats.times import iso_time
 from audit_pipeline.records import canonical
 
@@ -90,7 +90,10 @@ def _task(position: int, task: dict[str, Any]) -> Iterator[Event]:
     shown = _shown(data, [one for key in _LISTS for one in judgements[key]])
     has_prompt = 0 < len(shown) <= MOST_PROMPTED and is_turn(data.get("prompt"))
     prompt = data["prompt"] if has_prompt else None
-    rows = [("generations", response_row(item_id, index, prompt, data[name])) for index, name in enumerate(shown)]
+    rows = [
+        ("generations", response_row(item_id, index, prompt, data[name], splits=False))
+        for index, name in enumerate(shown)
+    ]
     for key in _LISTS:
         for one in judgements[key]:
             rows += [("annotations", {"item_id": item_id, **row}) for row in _judgement(key, one, shown)]

@@ -21,9 +21,12 @@ RESPONSE_FIELDS = {
 """Columns that `response_row` fills alike for every tool."""
 
 
-def response_row(group_id: str, index: int, prompt: Any, response: Any) -> dict[str, Any]:
-    """The row of one response; without a prompt, that is what comes before the response in its conversation."""
-    before, own = (prompt, response) if prompt is not None else split_last_turn(response)
+def response_row(group_id: str, index: int, prompt: Any, response: Any, *, splits: bool = True) -> dict[str, Any]:
+    """The row of one response; without a prompt, that is what comes before the response in its conversation.
+
+    `splits`: whether a response may hold its prompt, as it does in data sets and not in annotation tools.
+    """
+    before, own = split_last_turn(response) if prompt is None and splits else (prompt, response)
     is_structured = is_messages(before) or is_messages(own)
     return {
         "split": "dataset",
