@@ -90,7 +90,7 @@ def main() -> None:
         ask(address, "mutation { setNuxSeen }")  # else a greeting covers the page
         day = sorted(path.name for path in (home / "landing" / "runs").iterdir())[-1]
         pages = {
-            "asset-graph.png": ("/locations/audit_pipeline/asset-groups/evidence/lineage", "1500,1150"),
+            "asset-graph.png": ("/locations/audit_pipeline/asset-groups/evidence/lineage", "1500,1450"),
             "materialised-day.png": (f"/assets/daily_merkle_root?view=partitions&partition={day}", "1500,1000"),
         }
         for name, (page, size) in pages.items():
