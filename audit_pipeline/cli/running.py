@@ -31,7 +31,7 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
     """Take in, seal and verify days; without --date all that have something to do, up to today (UTC)."""
     from audit_pipeline.cli.jobs import run_days
     from audit_pipeline.ingest import days_to_run
-    from audit_pipeline.lake.keys import load_signer
+    from audit_pipeline.lake.keys import load_person_keys, load_signer
     from audit_pipeline.lake.opened import open_lake
 
     policy = policy_here()
@@ -40,7 +40,8 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
         _list_landed(policy, asked)
         return
     lake = open_lake(policy.places)
-    load_signer(policy.places.keys, passphrase())  # says at once that a key is missing or does not open
+    load_signer(policy.places.keys, passphrase())  # say at once that a key is missing or does not open
+    load_person_keys(policy.places.keys, passphrase())
     days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date(), rehash=rehash)
     failed = 0
     for done in _with_progress(run_days(policy.root, policy.places.dagster, days, rehash=rehash), len(days)):

@@ -211,6 +211,18 @@ def test_a_missing_key_file_ends_with_2_before_anything_runs(command: Command, p
     assert "restore what is missing" in again.stderr
 
 
+@pytest.mark.parametrize("name", ["pseudonym.pem", "bounding.pem"])
+def test_a_missing_key_for_people_ends_with_2_before_anything_runs(command: Command, project: Path, name: str) -> None:
+    land(project, "a.jsonl", b'{"a":1}\n')
+    (project / "audit-home" / "keys" / name).unlink()
+
+    said = command("run", folder=str(project))
+
+    assert said.exit_code == 2
+    assert f"{name}: missing; restore it from your backup" in said.stderr
+    assert not (project / "audit-home" / "lake").exists()
+
+
 def test_a_rehash_finds_a_file_that_was_changed_and_looks_as_it_did(command: Command, project: Path) -> None:
     path = land(project, "a.jsonl", b'{"a":1}\n')
     command("run", "--date", str(YESTERDAY), folder="project")
