@@ -77,6 +77,30 @@ def test_a_secret_is_withheld_to_its_end(password: str) -> None:
     assert "words" not in extra["args"]
 
 
+@pytest.mark.parametrize(("kind", "text"), CASES, ids=[kind for kind, _ in CASES])
+def test_a_secret_behind_an_escape_is_withheld_and_json_stays_json(kind: str, text: str) -> None:
+    """In JSON a line break is the letter n behind a backslash, and would be taken for the start of the token."""
+    tables = pair("q", note=f"line\n{text}", raw=f"tab\t{text}\u00e9", **{f"key\n{text}": 1})
+
+    assert text not in everything(tables)
+    extra = json.loads(tables["annotations"].column("extra_json")[0].as_py())
+    assert extra["note"] == f"line\n[withheld: {kind}]"
+    assert f"key\n[withheld: {kind}]" in extra
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "a.", "a-", "eyJ-", "1.", "a@", "://a:", 'secret"', "-----BEGIN PRIVATE KEY-----"]
+)
+def test_a_long_text_is_searched_in_time_that_grows_with_its_length(text: str) -> None:
+    """A hundred times as many characters would take ten thousand times as long, which nobody would wait for."""
+    long = (text * 300_000)[:300_000]
+    rows = pa.table({"run_id": ["jo@example.com", long]})
+
+    without, _ = withhold(rows)
+
+    assert without.column("run_id")[0].as_py() == "[withheld: e-mail address]"
+
+
 def test_a_secret_in_what_python_prints_is_withheld() -> None:
     tables = pair("q", args="{'api_key': 'hunter2 hunter3', 'kept': 'yes'}")
 
