@@ -15,18 +15,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audit_pipeline.errors import InputError, StorageError
+from audit_pipeline.errors import InputError
 from audit_pipeline.lake.declared import SOURCES
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.query import connect, list_tables
 from audit_pipeline.lake.rows import SnapshotName
 from audit_pipeline.records import canonical
-from audit_pipeline.records.events import EVENT_COLUMNS
 from audit_pipeline.sources.landing import Landed, Stream
 
 _LINE_CONTAINERS = ("jsonl", "text")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _POSITION = re.compile("[0-9]{1,18}")
+_EVENT = re.compile("([0-9a-f]{64})-([0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})-[0-9]{1,18}")
 _SNAPSHOT_COLUMNS = ("source_id", "generation", "snapshot", "position", "records", "container", "day", "data_file")
 
 
@@ -97,33 +96,19 @@ def find_at(lake: Lake, wanted: Sequence[tuple[str, At]]) -> list[RecordName]:
 
 
 def find_by_event(lake: Lake, event_ids: Sequence[str]) -> list[RecordName]:
-    """The records that these events were read from, in the order asked.
+    """The records that these events were read from, in the order asked: an event's id names its record.
 
     Raises:
-        InputError: no event table has such an event.
-        StorageError: an event table cannot be read.
+        InputError: it is no event's id, or there is no such record.
     """
-    import duckdb
-
-    there = {table.name for table in list_tables(lake.places.lake)}
-    parts = [
-        f'SELECT event_id, source_id, generation, snapshot, "position" FROM "{table}" SEMI JOIN wanted USING (event_id)'  # noqa: S608 - names of ours
-        for table in EVENT_COLUMNS
-        if table in there
-    ]
-    found: dict[str, RecordName] = {}
-    if parts:
-        with connect(lake.places.lake) as database:
-            database.register("wanted", pa.table({"event_id": list(event_ids)}))
-            try:
-                rows = database.execute(" UNION ALL ".join(parts)).fetchall()
-            except duckdb.Error as err:
-                raise StorageError(f"event tables: cannot be read: {' '.join(str(err).split())[:300]}") from err
-        found = {event_id: RecordName(*name) for event_id, *name in rows}
+    wanted = []
     for event_id in event_ids:
-        if event_id not in found:
-            raise InputError(f"event {event_id}: is in no event table; copy the column event_id of its row")
-    return [found[event_id] for event_id in event_ids]
+        named = _EVENT.fullmatch(event_id)
+        if named is None:
+            raise InputError(f"event {event_id[:200]!r}: is no event's id; copy the column event_id of its row")
+        generation, snapshot, position = map(int, named.groups()[1:])
+        wanted.append((named[1], At(position, generation, snapshot)))
+    return find_at(lake, wanted)
 
 
 def find_list(lake: Lake, text: str) -> list[RecordName]:
@@ -136,12 +121,12 @@ def find_list(lake: Lake, text: str) -> list[RecordName]:
     positions: list[tuple[str, At]] = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
-        if not 1 <= len(words) <= 2 or not _DIGEST.fullmatch(words[0]):
-            raise InputError(
-                f"list, line {number}: expected `<event id>` or `<source id> <position>`, 64 hex digits an id"
-            )
-        if len(words) == 1:
+        if len(words) == 1 and _EVENT.fullmatch(words[0]):
             events.append(words[0])
+        elif len(words) != 2 or not _DIGEST.fullmatch(words[0]):
+            raise InputError(
+                f"list, line {number}: expected `<event id>`, or `<source id> <position>`; copy both from tables"
+            )
         elif _POSITION.fullmatch(words[1]):
             positions.append((words[0], At(int(words[1]))))
         else:

@@ -45,6 +45,8 @@ class _Commit:
     number: int
     files: tuple[str, ...]
     info: dict[str, Any]
+    gone: tuple[str, ...]
+    """Files whose rows are the table's no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,17 +246,20 @@ class _State:
             done = read.done("derive")
             assert done <= len(self.records.commits)
             found: Counter[tuple[Any, ...]] = Counter()
+            gone = {name for commit in read.commits for name in commit.gone}
+            assert not gone or "derive/again" in {commit.app for commit in read.commits}
             for before, commit in _pairs_of_app(read.commits):
-                covered = range(before + 1, commit.number + 1)
-                for name in commit.files:
-                    version = int(name.removesuffix(".parquet"))
-                    assert version in covered
+                again = commit.app == "derive/again"
+                covered = range(1, done + 1) if again else range(before + 1, commit.number + 1)
+                for name in set(commit.files) - gone:
+                    version, _, of_round = name.removesuffix(".parquet").partition("-")
+                    assert of_round == (str(commit.number) if again else "")
+                    assert int(version) in covered
                     for row in pq.read_table(read.folder / name, partitioning=None).to_pylist():
                         name_of_row = row["source_id"], row["generation"], row["snapshot"]
-                        assert by_name[name_of_row].version == version, "an event of another commit's record"
+                        assert by_name[name_of_row].version == int(version), "an event of another commit's record"
                         of_record = (*name_of_row, row["position"])
-                        said = "\n".join(map(str, (*of_record, table, found[of_record])))
-                        assert row["event_id"] == sha256(said.encode()).hex()
+                        assert row["event_id"] == "-".join(map(str, (*of_record, found[of_record])))
                         found[of_record] += 1
             expected: Counter[tuple[Any, ...]] = Counter()
             for snapshot in self.snapshots:
@@ -527,13 +532,16 @@ def _read_table(folder: Path) -> _Table:
     commits = []
     for name in names[1:]:
         text = (folder / "_delta_log" / name).read_text()
-        info, transaction, *adds = [json.loads(line) for line in text.splitlines()]
-        for add in (action["add"] for action in adds):
+        info, transaction, *others = [json.loads(line) for line in text.splitlines()]
+        said = {kind: [action[kind] for action in others if kind in action] for kind in ("txn", "remove", "add")}
+        assert [{kind: one} for kind, ones in said.items() for one in ones] == others, "other actions, or another order"
+        assert [one["appId"].partition("/")[0] for one in said["txn"]] == ["adapter"] * len(said["txn"])
+        for add in said["add"]:
             assert (folder / add["path"]).stat().st_size == add["size"]
             assert pq.read_metadata(folder / add["path"]).num_rows == json.loads(add["stats"])["numRecords"]
-        files = tuple(action["add"]["path"] for action in adds)
+        files, gone = (tuple(one["path"] for one in said[kind]) for kind in ("add", "remove"))
         txn = transaction["txn"]
-        commits.append(_Commit(txn["appId"], txn["version"], files, info["commitInfo"]))
+        commits.append(_Commit(txn["appId"], txn["version"], files, info["commitInfo"], gone))
     assert all(before < commit.number for before, commit in _pairs_of_app(commits)), f"{folder}: a commit twice"
     return _Table(folder, commits, bool(names))
 
@@ -583,7 +591,9 @@ def _events_of(
             before = next(r for r in by_name[(*snapshot.name[:2], number)].rows if r["position"] == position)
             is_readable &= not (before["reason"] == "" and before["record"].strip() == row["record"].strip())
         return int(is_readable and table in ("generations", "reward_scores"))
-    if format_name == "trl_trainer_state":
+    if format_name == "preference_pairs":
+        return {"annotations": 1, "generations": 2}.get(table, 0)
+    if format_name in ("trl_trainer_state", "trl_log_history"):
         item = json.loads(row["record"])
         if "log_history" in item:
             return int(table == "runs")

@@ -92,15 +92,15 @@ def test_commits_that_are_not_derived_yet_are_a_note(derived: LakeForTests) -> N
 def test_events_of_another_version_of_an_adapter_are_not_compared(
     derived: LakeForTests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The seal names the version that made them; this one says that it has another."""
-    newer = replace(adapters.ADAPTERS["verl_rollouts"], version="999")
+    """The tables name the version that made them; this one says that it has another."""
+    newer = replace(adapters.ADAPTERS["verl_rollouts"], version=999)
     monkeypatch.setitem(adapters.ADAPTERS, "verl_rollouts", newer)
 
     found = again(derived)
 
     assert found.problems == ()
     assert any(
-        note.startswith("not derived again, for the seals name other versions: verl_rollouts@") for note in found.notes
+        note.startswith("not derived again, for other versions made them: verl_rollouts:") for note in found.notes
     )
 
 

@@ -65,8 +65,8 @@ class Adapter:
 
     name: str
     """The format, as policies and the `sources` table name it."""
-    version: str
-    """Changes whenever the same record gives other events."""
+    version: int
+    """Counts up whenever the same record gives other events: then all are derived again."""
     containers: tuple[str, ...]
     """Containers it reads; the first is taken where a policy declares the format and content does not tell."""
     score: Callable[[str, Sequence[Any]], float] = lambda path, items: 0.0

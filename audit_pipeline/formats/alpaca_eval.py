@@ -68,7 +68,7 @@ def _outcome(preference: Any) -> str | None:
 ADAPTERS = (
     Adapter(
         "alpaca_eval",
-        "1",
+        1,
         ("json", "jsonl"),
         _score,
         _events,

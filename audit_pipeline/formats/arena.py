@@ -226,7 +226,7 @@ _FIELDS = {
 ADAPTERS = (
     Adapter(
         "arena_votes",
-        "1",
+        1,
         ("jsonl",),
         _score_votes,
         _vote_events,
@@ -254,7 +254,7 @@ ADAPTERS = (
     ),
     Adapter(
         "arena_battles",
-        "1",
+        1,
         ("json", "jsonl", "parquet"),
         _score_battles,
         _battle_events,

@@ -74,7 +74,7 @@ def _verdict(number: int, game: dict[str, Any], shown: tuple[int, int]) -> dict[
 ADAPTERS = (
     Adapter(
         "arena_hard",
-        "1",
+        1,
         ("jsonl", "json"),
         _score,
         _events,

@@ -214,7 +214,7 @@ _NAMED = "a field named `response`, `response1`, `response_a`, `response_left` a
 ADAPTERS = (
     Adapter(
         "argilla",
-        "1",
+        1,
         ("json", "jsonl"),
         _score,
         _events,

@@ -131,7 +131,7 @@ PLACE_FIELDS = {
 ADAPTERS = (
     Adapter(
         "weights",
-        "2",
+        2,
         ("whole",),
         events=_weights_events,
         reads="Weights and what else torch saves: files whose names end with `.safetensors`, `.pt` or `.bin`.",
@@ -145,7 +145,7 @@ ADAPTERS = (
     ),
     Adapter(
         "model_config",
-        "1",
+        1,
         ("json",),
         _score_config,
         _config_events,
@@ -159,7 +159,7 @@ ADAPTERS = (
     ),
     Adapter(
         "model_index",
-        "1",
+        1,
         ("json",),
         _score_index,
         _index_events,
@@ -172,7 +172,7 @@ ADAPTERS = (
     ),
     Adapter(
         "openrlhf_checkpoint_metric",
-        "1",
+        1,
         ("json",),
         _score_metric,
         _metric_events,

@@ -11,7 +11,7 @@ def generic_name(container: str) -> str:
 
 
 ADAPTERS = (
-    *(Adapter(generic_name(container), "1", (container,)) for container in CONTAINERS),
-    Adapter("empty", "1", ("text",)),
-    Adapter("lfs_pointer", "1", ("text",)),
+    *(Adapter(generic_name(container), 1, (container,)) for container in CONTAINERS),
+    Adapter("empty", 1, ("text",)),
+    Adapter("lfs_pointer", 1, ("text",)),
 )

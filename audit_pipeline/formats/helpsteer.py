@@ -135,7 +135,7 @@ def _are_objects(value: Any) -> bool:
 ADAPTERS = (
     Adapter(
         "helpsteer",
-        "1",
+        1,
         ("jsonl", "json", "parquet"),
         _score,
         _events,

@@ -48,7 +48,7 @@ def _attempt_events(position: int, item: dict[str, Any]) -> Iterator[Event]:
 ADAPTERS = (
     Adapter(
         "hh_red_team",
-        "1",
+        1,
         ("json", "jsonl", "parquet"),
         _score,
         _events,

@@ -84,7 +84,7 @@ def _answer(group_id: str, index: int, model: Any) -> dict[str, Any]:
 ADAPTERS = (
     Adapter(
         "judge_scores",
-        "1",
+        1,
         ("jsonl", "json"),
         _score,
         _events,

@@ -272,7 +272,7 @@ def _json(value: Any) -> str:
 ADAPTERS = (
     Adapter(
         "label_studio",
-        "1",
+        1,
         ("json",),
         _score,
         _events,

@@ -106,7 +106,7 @@ def _time(text: Any) -> dict[str, Any]:
 ADAPTERS = (
     Adapter(
         "mapped_csv",
-        "1",
+        1,
         ("csv",),
         events=_events,
         reads="CSV files of judgements, where the policy names the columns.",

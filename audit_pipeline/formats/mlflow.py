@@ -267,7 +267,7 @@ _FIELDS = {
 ADAPTERS = (
     Adapter(
         "mlflow_file_store",
-        "1",
+        1,
         ("text", "jsonl", "json"),
         _score_file,
         _file_events,
@@ -277,7 +277,7 @@ ADAPTERS = (
     ),
     Adapter(
         "mlflow_sqlite",
-        "1",
+        1,
         ("sqlite",),
         _score_database,
         _row_events,

@@ -79,7 +79,7 @@ def _unquoted(text: str) -> str:
 ADAPTERS = (
     Adapter(
         "model_card",
-        "1",
+        1,
         ("text",),
         _score,
         _events,

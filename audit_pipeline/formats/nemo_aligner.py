@@ -158,7 +158,7 @@ _LABELLED = {
 ADAPTERS = (
     Adapter(
         "nemo_aligner_rm",
-        "1",
+        1,
         ("jsonl", "json"),
         _score_rm,
         _rm_events,
@@ -176,7 +176,7 @@ ADAPTERS = (
     ),
     Adapter(
         "nemo_aligner_sft",
-        "1",
+        1,
         ("jsonl", "json"),
         _score_sft,
         _sft_events,

@@ -151,7 +151,7 @@ def _is_score(value: Any) -> bool:
 ADAPTERS = (
     Adapter(
         "nemo_rl",
-        "1",
+        1,
         ("jsonl",),
         _score,
         _events,

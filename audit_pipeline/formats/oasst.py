@@ -257,7 +257,7 @@ _FIELDS = {
 ADAPTERS = (
     Adapter(
         "oasst_tree",
-        "1",
+        1,
         ("jsonl",),
         _score_trees,
         _events,
@@ -266,7 +266,7 @@ ADAPTERS = (
     ),
     Adapter(
         "oasst_message",
-        "1",
+        1,
         ("jsonl", "parquet"),
         _score_messages,
         _events,

@@ -95,7 +95,7 @@ def _is_integer(value: Any) -> bool:
 ADAPTERS = (
     Adapter(
         "open_instruct_metadata",
-        "1",
+        1,
         ("jsonl", "json"),
         _score_metadata,
         _metadata_events,
@@ -114,7 +114,7 @@ ADAPTERS = (
     ),
     Adapter(
         "open_instruct_rollouts",
-        "1",
+        1,
         ("jsonl",),
         _score_rollouts,
         _rollout_events,

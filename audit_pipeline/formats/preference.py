@@ -138,7 +138,7 @@ def _annotation(position: int, item: dict[str, Any], known: set[str]) -> dict[st
 ADAPTERS = (
     Adapter(
         "preference_pairs",
-        "2",
+        2,
         ("jsonl", "json", "csv", "parquet"),
         _score,
         _events,

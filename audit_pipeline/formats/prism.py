@@ -262,7 +262,7 @@ _ANSWERED = {
 ADAPTERS = (
     Adapter(
         "prism_survey",
-        "1",
+        1,
         ("jsonl",),
         _score_survey,
         _survey_events,
@@ -280,7 +280,7 @@ ADAPTERS = (
     ),
     Adapter(
         "prism_conversations",
-        "1",
+        1,
         ("jsonl",),
         _score_conversations,
         _conversation_events,
@@ -318,7 +318,7 @@ ADAPTERS = (
     ),
     Adapter(
         "prism_utterances",
-        "1",
+        1,
         ("jsonl",),
         _score_utterances,
         _utterance_events,
@@ -344,7 +344,7 @@ ADAPTERS = (
     ),
     Adapter(
         "prism_metadata",
-        "1",
+        1,
         ("jsonl",),
         _score_metadata,
         _metadata_events,

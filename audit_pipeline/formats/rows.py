@@ -21,7 +21,7 @@ FINDINGS = "log_findings"
 class EventRows:
     """Rows of the event tables of one snapshot, added in order of position."""
 
-    def __init__(self, source: SourceContext, source_format: str, adapter_version: str, people: PersonKeys) -> None:
+    def __init__(self, source: SourceContext, source_format: str, adapter_version: int, people: PersonKeys) -> None:
         self._source = source
         self._people = people
         self._position = -1
@@ -34,7 +34,7 @@ class EventRows:
             "generation": source.generation,
             "snapshot": source.snapshot,
             "source_format": source_format,
-            "adapter_version": adapter_version,
+            "adapter_version": str(adapter_version),
             "event_time": source.mtime,
             "event_time_quality": "none" if source.mtime is None else "file_mtime",
         }
@@ -47,7 +47,7 @@ class EventRows:
             if position != self._position:
                 self._position, self._ordinals = position, Counter()
             ordinal, self._ordinals[table] = self._ordinals[table], self._ordinals[table] + 1
-        row: dict[str, Any] = {"position": position, "event_id": self._event_id(position, table, ordinal)}
+        row: dict[str, Any] = {"position": position, "event_id": self._event_id(position, ordinal)}
         if table == "annotations":
             row["bounding_hash"] = self._people.bounding_hash(row["event_id"])
         extra = dict(values.get("extra") or {})
@@ -56,7 +56,7 @@ class EventRows:
             if value is None or name == "extra":
                 continue
             if isinstance(value, EventRef):
-                row[name] = self._event_id(position, value.table, value.ordinal)
+                row[name] = self._event_id(position, value.ordinal)
             elif isinstance(value, Person):
                 row[name] = self._people.pseudonym(value.raw)
             elif (fitted := fits[name](value)) is _MISFIT:
@@ -95,9 +95,9 @@ class EventRows:
             columns[name] = [row.get(name, otherwise) for row in rows]
         return pa.Table.from_pydict(columns, schema=schema)
 
-    def _event_id(self, position: int, table: str, ordinal: int) -> str:
+    def _event_id(self, position: int, ordinal: int) -> str:
         source = self._source
-        return event_id(source.source_id, source.generation, source.snapshot, position, table, ordinal)
+        return event_id(source.source_id, source.generation, source.snapshot, position, ordinal)
 
 
 def _text(value: Any) -> Any:

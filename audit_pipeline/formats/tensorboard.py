@@ -208,7 +208,7 @@ _BESIDE = "other fields of the event, and under `value` those of the value"
 ADAPTERS = (
     Adapter(
         "tensorboard",
-        "1",
+        1,
         ("tfrecord",),
         _score,
         _events,

@@ -110,7 +110,7 @@ _CONVERSATION = "the same, where it is a conversation"
 ADAPTERS = (
     Adapter(
         "prompts_and_completions",
-        "1",
+        1,
         ("jsonl", "json", "csv", "parquet"),
         _score_texts,
         _text_events,
@@ -129,7 +129,7 @@ ADAPTERS = (
     ),
     Adapter(
         "rejection_sampling",
-        "1",
+        1,
         ("jsonl", "json", "parquet"),
         _score_sampled,
         _sampled_events,
@@ -151,7 +151,7 @@ ADAPTERS = (
     ),
     Adapter(
         "pairs_jsonl",
-        "1",
+        1,
         ("jsonl", "json"),
         _score_sides,
         _side_events,

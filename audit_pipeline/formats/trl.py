@@ -180,7 +180,7 @@ _COMPLETION_RUN = "folder of the file, without `completions`"
 ADAPTERS = (
     Adapter(
         "trl_trainer_state",
-        "2",
+        2,
         ("json",),
         _score_state,
         _state_events,
@@ -196,7 +196,7 @@ ADAPTERS = (
     ),
     Adapter(
         "trl_log_history",
-        "2",
+        2,
         ("jsonl",),
         _score_history,
         _history_events,
@@ -205,7 +205,7 @@ ADAPTERS = (
     ),
     Adapter(
         "trl_completions",
-        "1",
+        1,
         ("parquet",),
         _score_completions,
         _completion_events,

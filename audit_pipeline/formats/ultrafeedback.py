@@ -95,7 +95,7 @@ def _number(rating: Any) -> Any:
 ADAPTERS = (
     Adapter(
         "ultrafeedback",
-        "1",
+        1,
         ("jsonl", "json", "parquet"),
         _score,
         _events,

@@ -134,7 +134,7 @@ _EXPERIMENT = "name of the file"
 ADAPTERS = (
     Adapter(
         "verl_rollouts",
-        "2",
+        2,
         ("jsonl",),
         _score_rollouts,
         _rollout_events,
@@ -162,7 +162,7 @@ ADAPTERS = (
     ),
     Adapter(
         "verl_metrics",
-        "1",
+        1,
         ("jsonl",),
         _score_metrics,
         _metric_events,

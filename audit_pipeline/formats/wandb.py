@@ -161,7 +161,7 @@ _SUMMARY_FIELDS = {**_METRIC_FIELDS, "training_metrics.split": "`summary`"}
 ADAPTERS = (
     Adapter(
         "wandb_history",
-        "1",
+        1,
         ("jsonl", "csv", "parquet", "json"),
         _score_history,
         _history_events,
@@ -170,7 +170,7 @@ ADAPTERS = (
     ),
     Adapter(
         "wandb_summary",
-        "1",
+        1,
         ("json", "jsonl"),
         _score_summary,
         _summary_events,

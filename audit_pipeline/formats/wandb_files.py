@@ -165,7 +165,7 @@ _METADATA_FIELDS = {
 ADAPTERS = (
     Adapter(
         "wandb_table",
-        "1",
+        1,
         ("json", "jsonl"),
         _score_table,
         _table_events,
@@ -174,7 +174,7 @@ ADAPTERS = (
     ),
     Adapter(
         "wandb_metadata",
-        "1",
+        1,
         ("json", "jsonl"),
         _score_metadata,
         _metadata_events,

@@ -20,6 +20,8 @@ from audit_pipeline.records.schemas import SCHEMA_VERSION
 
 DESCRIPTION = f"rlhf-audit-pipeline schema {SCHEMA_VERSION}"
 _PROGRAM = "rlhf-audit-pipeline"
+_ACTIONS = ("commitInfo", "txn", "remove", "add")
+_ADAPTER = "adapter/"
 _FOREVER = "interval 36500 days"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -42,7 +44,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One append: data files, and the application transaction that makes it happen once."""
+    """One change: data files, and the application transaction that makes it happen once."""
 
     time_ms: int
     """Of the rows, ms since 1970: what a commit says follows from what it commits."""
@@ -51,10 +53,19 @@ class Commit:
     files: tuple[DataFile, ...]
     entries: tuple[str, ...] | None = None
     """Of `records` alone: the source entries that this commit makes true."""
+    adapters: tuple[tuple[str, int], ...] = ()
+    """Of event tables alone: (name, version) of the adapters that made the rows, sorted."""
+    replaced: tuple[str, ...] = ()
+    """Of event tables alone: data files whose rows are no longer this table's, sorted. They stay where they are."""
 
 
 def commit_file(version: int) -> str:
     return f"_delta_log/{version:020}.json"
+
+
+def adapter_app(name: str) -> str:
+    """The application whose transaction is an adapter's version."""
+    return f"{_ADAPTER}{name}"
 
 
 def milliseconds(time: datetime) -> int:
@@ -63,7 +74,7 @@ def milliseconds(time: datetime) -> int:
 
 def configuration(table: Table) -> dict[str, str]:
     return {
-        "delta.appendOnly": "true",
+        "delta.appendOnly": str(table.is_append_only).lower(),
         "delta.enableExpiredLogCleanup": "false",
         "delta.logRetentionDuration": _FOREVER,
         "delta.deletedFileRetentionDuration": _FOREVER,
@@ -100,25 +111,35 @@ def format_commit(commit: Commit) -> bytes:
     info: dict[str, Any] = {
         "timestamp": commit.time_ms,
         "operation": "WRITE",
-        "operationParameters": {"mode": "Append"},
+        "operationParameters": {"mode": "Overwrite" if commit.replaced else "Append"},
         "engineInfo": _PROGRAM,
     }
     if commit.entries is not None:
         info["audit.entries"] = list(commit.entries)
-    adds = [
-        {
-            "add": {
-                "path": file.name,
-                "partitionValues": {},
-                "size": file.size_bytes,
-                "modificationTime": commit.time_ms,
-                "dataChange": True,
-                "stats": file.stats,
-            }
+    transactions = [(commit.app, commit.number), *((adapter_app(name), version) for name, version in commit.adapters)]
+    return _lines(
+        {"commitInfo": info},
+        *({"txn": {"appId": app, "version": number}} for app, number in transactions),
+        *(remove_action(name, commit.time_ms) for name in commit.replaced),
+        *(add_action(file, commit.time_ms) for file in sorted(commit.files, key=lambda file: file.name)),
+    )
+
+
+def add_action(file: DataFile, time_ms: int) -> dict[str, Any]:
+    return {
+        "add": {
+            "path": file.name,
+            "partitionValues": {},
+            "size": file.size_bytes,
+            "modificationTime": time_ms,
+            "dataChange": True,
+            "stats": file.stats,
         }
-        for file in sorted(commit.files, key=lambda file: file.name)
-    ]
-    return _lines({"commitInfo": info}, {"txn": {"appId": commit.app, "version": commit.number}}, *adds)
+    }
+
+
+def remove_action(name: str, time_ms: int) -> dict[str, Any]:
+    return {"remove": {"path": name, "deletionTimestamp": time_ms, "dataChange": True}}
 
 
 def parse_commit(encoded: bytes, what: str) -> Commit:
@@ -143,14 +164,22 @@ def is_creation(encoded: bytes, table: Table, lake_id: str, what: str) -> bool:
 
 
 def _commit_of(actions: Sequence[dict[str, Any]]) -> Commit | None:
-    if len(actions) < 2 or "commitInfo" not in actions[0] or "txn" not in actions[1]:
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _ACTIONS}
+    for action in actions:
+        for kind, said in action.items():
+            found.setdefault(kind, []).append(said)
+    if len(found) > len(_ACTIONS) or len(found["commitInfo"]) != 1 or not found["txn"]:
         return None
-    info, transaction, adds = actions[0]["commitInfo"], actions[1]["txn"], [action.get("add") for action in actions[2:]]
-    if not all(adds):
-        return None
-    files = tuple(DataFile(add["path"], int(add["size"]), str(add["stats"])) for add in adds if add)
-    entries = tuple(map(str, info["audit.entries"])) if "audit.entries" in info else None
-    return Commit(int(info["timestamp"]), transaction["appId"], int(transaction["version"]), files, entries)
+    (info,), (transaction, *adapters) = found["commitInfo"], found["txn"]
+    return Commit(
+        time_ms=int(info["timestamp"]),
+        app=transaction["appId"],
+        number=int(transaction["version"]),
+        files=tuple(DataFile(add["path"], int(add["size"]), str(add["stats"])) for add in found["add"]),
+        entries=tuple(map(str, info["audit.entries"])) if "audit.entries" in info else None,
+        adapters=tuple((str(txn["appId"]).removeprefix(_ADAPTER), int(txn["version"])) for txn in adapters),
+        replaced=tuple(str(remove["path"]) for remove in found["remove"]),
+    )
 
 
 def _values(encoded: bytes) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ class Table:
     """`restricted`, `audit` or `released`."""
     schema: pa.Schema
     indexed: tuple[str, ...]
+    is_append_only: bool = True
+    """Whether rows that are there stay in every later version. What is derived may be derived anew."""
 
     def uri(self, lake: Path) -> Path:
         return lake / self.area / self.name
@@ -28,7 +30,8 @@ SOURCES = Table("sources", "restricted", schemas.SOURCES, ("day", "source_id", "
 SEALS = Table("seals", "audit", schemas.SEALS, ("day", "index"))
 EVIDENCE_TABLES = (RECORDS, SOURCES, SEALS)
 EVENTS = {
-    name: Table(name, "restricted", schema, ("day", "event_id", "run_id")) for name, schema in EVENT_SCHEMAS.items()
+    name: Table(name, "restricted", schema, ("day", "event_id", "run_id"), is_append_only=False)
+    for name, schema in EVENT_SCHEMAS.items()
 }
 """The event tables, by name."""
 

@@ -1,4 +1,4 @@
-"""Delta tables that hold evidence: append-only, log kept forever, each commit made by us from files we wrote.
+"""The Delta tables: log kept forever, evidence append-only, each commit made by us from files we wrote.
 
 Files are written by create-only put under a name the application transaction determines, and only then committed;
 so a crash leaves at most a file that the next run commits. Commits are create-only puts too (decision 0008); delta-rs
@@ -22,6 +22,7 @@ from audit_pipeline.lake.commits import (
     DESCRIPTION,
     Commit,
     DataFile,
+    adapter_app,
     commit_file,
     configuration,
     format_commit,
@@ -59,6 +60,10 @@ class OpenTable:
     def transaction(self, app: str) -> int:
         """Last committed version of an application's transactions; 0 when there is none."""
         return self._delta.transaction_version(app) or 0
+
+    def adapter_version(self, adapter: str) -> int:
+        """The version of an adapter that made rows of an event table; 0 where none did."""
+        return self.transaction(adapter_app(adapter))
 
     def commit(self, commit: Commit, after: int) -> bool:
         """Append one commit. False where `after` is not, or no longer, the newest transaction of its application.

@@ -5,7 +5,6 @@ column `generation` counts rewrites of the source. Types are those every Delta r
 no ns. No column holds a digest of content: it would give an erased record away.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -44,7 +43,12 @@ COMMON_COLUMNS = (
     Column("generation", _INT, "rewrites of the source before this record", True),
     Column("snapshot", _INT, "snapshot of the record", True),
     Column("position", _INT, "position of the record in its generation", True),
-    Column("event_id", _TEXT, "hex SHA-256 of the record's name, the table and the event's ordinal in both", True),
+    Column(
+        "event_id",
+        _TEXT,
+        "the four columns before it and the ordinal of the event in this table among its record's, with `-` between",
+        True,
+    ),
     Column("run_id", _TEXT, "run as the source names it, usually a folder; null where nothing names one"),
     Column("source_format", _TEXT, "adapter that read the record", True),
     Column("adapter_version", _TEXT, "its version", True),
@@ -180,7 +184,6 @@ def event_schema(table: str) -> pa.Schema:
 EVENT_SCHEMAS: dict[str, pa.Schema] = {table: event_schema(table) for table in EVENT_COLUMNS}
 
 
-def event_id(source_id: str, generation: int, snapshot: int, position: int, table: str, ordinal: int) -> str:
-    """Name of an event: 64 hex digits. `ordinal` counts the record's events in `table` from 0."""
-    name = f"{source_id}\n{generation}\n{snapshot}\n{position}\n{table}\n{ordinal}"
-    return hashlib.sha256(name.encode()).hexdigest()
+def event_id(source_id: str, generation: int, snapshot: int, position: int, ordinal: int) -> str:
+    """Name of an event in its table, and of its record in any. `ordinal` counts the record's events there from 0."""
+    return f"{source_id}-{generation}-{snapshot}-{position}-{ordinal}"

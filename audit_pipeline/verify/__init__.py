@@ -7,6 +7,7 @@ check. What a verification can show is its set of levels; without problems it sa
 from collections.abc import Callable
 from datetime import date
 
+from audit_pipeline.derive.event_files import version_of
 from audit_pipeline.lake.declared import EVIDENCE_TABLES, RECORDS, SEALS, SOURCES
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.records.pseudonyms import PersonKeys
@@ -57,7 +58,7 @@ def verify(
     )
     check_rows(records, entries, days, findings)
     if people is not None:
-        check_derived(lake, replays, entries.versions(days), log, people, findings)
+        check_derived(lake, replays, entries.versions(days), people, findings)
     if days.is_open:
         check_names(lake, listed, replays, objects or set(), log, findings)
     return findings.verification(log, entries.by_name, sealed, days)
@@ -70,11 +71,11 @@ def _wanted(replays: dict[str, Replay], entries: Entries, days: DayRange) -> Cal
     others = entries.by_version.keys() - set(entries.versions(days))
     left_out = set[str]()
     for name, replay in replays.items():
-        for version in others:
-            if name == RECORDS.name and version in replay.commits:
-                left_out.update(f"{replay.folder}/{file.name}" for file in replay.commits[version].files)
-            elif name not in {SOURCES.name, SEALS.name}:
-                left_out.add(f"{replay.folder}/{version}.parquet")
+        for version, commit in replay.commits.items():
+            for file in commit.files:
+                of = version if name == RECORDS.name else version_of(file.name)
+                if of in others and name not in {SOURCES.name, SEALS.name}:
+                    left_out.add(f"{replay.folder}/{file.name}")
     near = {f"evidence/{entry.stream}/{entry.source}" for entry in entries.by_name.values() if entry.day in days}
     far = {f"evidence/{entry.stream}/{entry.source}" for entry in entries.by_name.values()} - near
     return lambda path: path not in left_out and path.rpartition("/")[0] not in far

@@ -1,21 +1,25 @@
 """The typed view made again from the records, and compared row by row with what is stored."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_pipeline import tlog
-from audit_pipeline.derive import DERIVE_APP, Attempts, derived_rows, event_file
+from audit_pipeline.derive import DERIVE_APP
+from audit_pipeline.derive.attempts import Attempts
+from audit_pipeline.derive.event_files import event_file, version_of
+from audit_pipeline.derive.event_rows import derived_rows
 from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.lake.batches import read_batch
-from audit_pipeline.lake.commits import Commit
+from audit_pipeline.lake.commits import Commit, adapter_app
 from audit_pipeline.lake.declared import EVENTS
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records.pseudonyms import PersonKeys
-from audit_pipeline.verify.findings import CheckedLog, Findings
+from audit_pipeline.verify.findings import Findings
 from audit_pipeline.verify.tables import Replay
 
 
@@ -23,7 +27,6 @@ def check_derived(
     lake: Lake,
     replays: Mapping[str, Replay],
     versions: Collection[int],
-    log: CheckedLog,
     people: PersonKeys,
     findings: Findings,
 ) -> None:
@@ -31,43 +34,51 @@ def check_derived(
     records = replays["records"]
     tables = {name: replays[name] for name in EVENTS if name in replays}
     done = min((replay.numbers.get(DERIVE_APP, 0) for replay in tables.values()), default=0)
-    files = {name: _files(replay) for name, replay in tables.items()}
-    waiting, other = 0, set[str]()
+    files = {name: _Stored.of(replay) for name, replay in tables.items()}
+    others = {adapter for replay in tables.values() for adapter in _other_versions(replay)}
+    waiting = 0
     # Counted from the first commit on: without all of them there is nothing to compare the numbers with.
-    attempts = Attempts() if set(versions) >= set(range(1, done + 1)) else None
+    attempts = Attempts() if set(versions) >= set(range(1, done + 1)) and not others else None
     for version in sorted(versions):
         commit = records.commits.get(version)
         if commit is None:
             continue  # told already
         if version > done:
             waiting += 1
-        elif changed := findings.guard("records", partial(_changed_adapters, records, commit, log)):
-            other |= changed
-            attempts = None
-        else:
+        elif not findings.guard("records", partial(_has_format_of, others, records, commit)):
             findings.guard(
                 "records", partial(_check_commit, lake, records, commit, version, files, people, attempts, findings)
             )
     if waiting:
         findings.notes.append(f"{waiting} commits of `records` are not in the event tables yet: run the day again")
-    if other:
-        findings.notes.append(f"not derived again, for the seals name other versions: {', '.join(sorted(other))}")
+    if others:
+        findings.notes.append(
+            f"not derived again, for other versions made them: {', '.join(sorted(others))}: "
+            "the next run replaces what older ones made"
+        )
 
 
-def _files(replay: Replay) -> dict[str, Replay]:
-    return {file.name: replay for commit in replay.commits.values() for file in commit.files}
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The data files of an event table by the commit of `records` they have the rows of."""
+
+    table: OpenTable
+    names: Mapping[int, str]
+
+    @classmethod
+    def of(cls, replay: Replay) -> "_Stored":
+        return cls(replay.table, {version_of(name): name for name in replay.active()})
 
 
-def _changed_adapters(records: Replay, commit: Commit, log: CheckedLog) -> set[str]:
-    """Adapters that made the events of this commit, by the seals of its days, and are of another version here."""
-    days, formats = set(), set()
-    for file in commit.files:
-        for snapshot in read_batch(records.table, file.name).snapshots:
-            days.add(tlog.parse_source(snapshot["entry"].encode()).day)
-            formats.add(snapshot["format"])
-    sealed = {adapter for seal in log.signed if seal.day in days for adapter in seal.adapters}
-    here = {f"{adapter.name}@{adapter.version}" for adapter in ADAPTERS.values()}
-    return {adapter for adapter in sealed - here if adapter.partition("@")[0] in formats}
+def _other_versions(replay: Replay) -> set[str]:
+    """The adapters that were of another version when the rows of this table were derived."""
+    made = {name: replay.numbers.get(adapter_app(name), 0) for name in ADAPTERS}
+    return {name for name, version in made.items() if version not in (0, ADAPTERS[name].version)}
+
+
+def _has_format_of(adapters: Collection[str], records: Replay, commit: Commit) -> bool:
+    snapshots = (snapshot for file in commit.files for snapshot in read_batch(records.table, file.name).snapshots)
+    return bool(adapters) and any(snapshot["format"] in adapters for snapshot in snapshots)
 
 
 def _check_commit(
@@ -75,29 +86,29 @@ def _check_commit(
     records: Replay,
     commit: Commit,
     version: int,
-    files: Mapping[str, Mapping[str, Replay]],
+    files: Mapping[str, _Stored],
     people: PersonKeys,
     attempts: Attempts | None,
     findings: Findings,
 ) -> None:
     made: dict[str, list[pa.Table]] = {name: [] for name in files}
-    for events in derived_rows(lake, records.table, commit, people):
+    for _, events in derived_rows(lake, records.table, commit, people):
         for name, rows in events.items():
             made.setdefault(name, []).append(rows if attempts is None else attempts.number(name, rows))
     for name, parts in made.items():
-        stored = files.get(name, {}).get(event_file(version))
+        stored = files[name].names.get(version) if name in files else None
         if stored is None and parts:
             findings.add(name, f"{event_file(version)}: not there, though commit {version} of `records` gives events")
         elif stored is not None:
-            findings.guard(name, partial(_compare, stored, version, parts, attempts is not None, findings))
+            findings.guard(name, partial(_compare, files[name].table, stored, parts, attempts is not None, findings))
 
 
-def _compare(stored: Replay, version: int, parts: list[pa.Table], is_numbered: bool, findings: Findings) -> None:
-    files, table = stored.table.files, stored.table.table
-    path = files.path(event_file(version))
+def _compare(open_: OpenTable, name: str, parts: list[pa.Table], is_numbered: bool, findings: Findings) -> None:
+    files, table = open_.files, open_.table
+    path = files.path(name)
     expected = pa.concat_tables([table.schema.empty_table(), *parts])
     with decoding(path):
-        found = pq.read_table(files.file(event_file(version)), partitioning=None)
+        found = pq.read_table(files.file(name), partitioning=None)
         rows = found.cast(table.schema)
     if not is_numbered and "attempt" in table.schema.names:
         rows, expected = rows.drop_columns("attempt"), expected.drop_columns("attempt")

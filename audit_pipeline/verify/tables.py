@@ -8,10 +8,20 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from audit_pipeline.derive import DERIVE_APP
+from audit_pipeline.derive import AGAIN_APP, DERIVE_APP
+from audit_pipeline.derive.event_files import event_file, version_of
 from audit_pipeline.lake.batches import batch_file
-from audit_pipeline.lake.commits import Commit, commit_file, format_creation, is_creation
-from audit_pipeline.lake.declared import EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, TABLES, Table
+from audit_pipeline.lake.commits import (
+    Commit,
+    DataFile,
+    adapter_app,
+    add_action,
+    commit_file,
+    format_creation,
+    is_creation,
+    remove_action,
+)
+from audit_pipeline.lake.declared import EVENTS, EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, TABLES, Table
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.logbook import LOG_APP, seal_file
 from audit_pipeline.lake.objects import Folder
@@ -33,6 +43,16 @@ class Replay:
     """By version, those that are ours."""
     numbers: dict[str, int] = field(default_factory=dict)
     """The newest transaction of each application."""
+
+    def active(self, version: int | None = None) -> dict[str, tuple[Commit, DataFile]]:
+        """The data files of a version, or of the newest one, by name, each with the commit that brought it."""
+        files: dict[str, tuple[Commit, DataFile]] = {}
+        for at, commit in self.commits.items():
+            if version is None or at <= version:
+                files |= {file.name: (commit, file) for file in commit.files}
+                for name in commit.replaced:
+                    files.pop(name, None)
+        return files
 
     @property
     def folder(self) -> str:
@@ -107,7 +127,7 @@ def check_files(replay: Replay, is_wanted: Callable[[str], bool], findings: Find
             stored = findings.guard(name, lambda file=file: describe_file(table, file.name))  # type: ignore[misc]
             if stored is not None and stored != file:
                 findings.add(name, f"commit {version}: says of {file.name} what the file does not: {file.stats}")
-    if len(replay.commits) == table.version and table.active_files() != sorted(seen):
+    if len(replay.commits) == table.version and table.active_files() != sorted(replay.active()):
         findings.add(name, f"{table.path}: engines read other files than its commits name")
     if table.files.exists(LAST_CHECKPOINT):
         pointed = pointed_version(table.files)
@@ -119,12 +139,19 @@ def check_files(replay: Replay, is_wanted: Callable[[str], bool], findings: Find
 
 def _check_transactions(replay: Replay, records_version: int, findings: Findings) -> None:
     """Each commit follows on the one before of its application, and names the files that this one must have."""
-    table = replay.table.table
+    table, active = replay.table.table, set[str]()
     for version, commit in replay.commits.items():
         before = replay.numbers.get(commit.app, 0)
         names = [file.name for file in commit.files]
-        if _expected(table, commit, before, names, records_version) and commit.number > before:
-            replay.numbers[commit.app] = commit.number
+        if commit.app == AGAIN_APP and table.name in EVENTS:
+            done = replay.numbers.get(DERIVE_APP, 0)
+            is_next = _is_derived_again(commit, before, names, active, done)
+        else:
+            is_next = _expected(table, commit, before, names, records_version) and commit.number > before
+        active = active.difference(commit.replaced).union(names)
+        if is_next:
+            replay.numbers |= {commit.app: commit.number}
+            replay.numbers |= {adapter_app(name): number for name, number in commit.adapters}
         else:
             said = f"{commit.app} {commit.number} after {before}, with {names[:3]}"
             findings.add(table.name, f"commit {version}: {said}: not what a run of ours commits there")
@@ -132,6 +159,8 @@ def _check_transactions(replay: Replay, records_version: int, findings: Findings
 
 def _expected(table: Table, commit: Commit, before: int, names: list[str], records_version: int) -> bool:
     number, app = commit.number, commit.app
+    if commit.replaced or (commit.adapters and table.name not in EVENTS):
+        return False
     if table == RECORDS:
         kind, _, batch = app.partition("/")
         stream, _, day = batch.rpartition("/")
@@ -145,6 +174,19 @@ def _expected(table: Table, commit: Commit, before: int, names: list[str], recor
     if table == SOURCES:
         return app == SOURCES_APP and number <= records_version and sorted(names) == sorted(covered)
     return app == DERIVE_APP and number <= records_version and set(names) <= set(covered)
+
+
+def _is_derived_again(commit: Commit, before: int, names: list[str], active: set[str], done: int) -> bool:
+    """Rows of the commits of `records` from one on, as far as they were derived, in place of all there were of them."""
+    versions = sorted(map(version_of, names))
+    first = min([*versions, *map(version_of, commit.replaced)], default=done + 1)
+    return (
+        commit.number == before + 1
+        and commit.entries is None
+        and names == [event_file(version, commit.number) for version in map(version_of, names)]
+        and (not versions or versions[-1] <= done)
+        and list(commit.replaced) == sorted(name for name in active if version_of(name) >= first)
+    )
 
 
 def _checkpoints(table: OpenTable) -> list[str]:
@@ -166,23 +208,13 @@ def _actions(replay: Replay, version: int) -> list[str]:
     """What a checkpoint of this version holds."""
     creation = format_creation(replay.table.table, replay.table.lake_id)
     actions: list[dict[str, Any]] = [json.loads(line) for line in creation.splitlines()][1:]
+    actions += [add_action(file, commit.time_ms) for commit, file in replay.active(version).values()]
     newest: dict[str, int] = {}
     for at, commit in replay.commits.items():
         if at <= version:
-            newest[commit.app] = commit.number
-            actions += [
-                {
-                    "add": {
-                        "path": file.name,
-                        "partitionValues": {},
-                        "size": file.size_bytes,
-                        "modificationTime": commit.time_ms,
-                        "dataChange": True,
-                        "stats": file.stats,
-                    }
-                }
-                for file in commit.files
-            ]
+            newest |= {commit.app: commit.number}
+            newest |= {adapter_app(name): number for name, number in commit.adapters}
+            actions += [remove_action(name, commit.time_ms) for name in commit.replaced]
     actions += [{"txn": {"appId": app, "version": number}} for app, number in newest.items()]
     return sorted(map(_normal, actions))
 

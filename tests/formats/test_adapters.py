@@ -42,7 +42,7 @@ def test_a_row_names_its_record_and_itself() -> None:
     assert [row["event_id"] for row in rows] == [hashlib.sha256(name.encode()).hexdigest() for name in names]
     assert {(row["source_id"], row["generation"], row["snapshot"]) for row in rows} == {("5" * 64, 0, 0)}
     assert {(row["day"], row["source_format"], row["adapter_version"]) for row in rows} == {
-        (SOURCE.day, "trl_log_history", ADAPTERS["trl_log_history"].version)
+        (SOURCE.day, "trl_log_history", str(ADAPTERS["trl_log_history"].version))
     }
 
 

@@ -17,9 +17,9 @@ from audit_pipeline.formats.adapters import ADAPTERS, PLUGINS, registered
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "your-own-format.md").read_text()
 
-GOOD = (Adapter("ours", "1", ("jsonl",)),)
-TAKEN = (Adapter("trl_log_history", "1", ("jsonl",)),)
-ODD = (Adapter("ours", "1", ("xml",)),)
+GOOD = (Adapter("ours", 1, ("jsonl",)),)
+TAKEN = (Adapter("trl_log_history", 1, ("jsonl",)),)
+ODD = (Adapter("ours", 1, ("xml",)),)
 NONE = ("trl",)
 
 
