@@ -39,8 +39,9 @@ def tables_page() -> str:
     lines = [
         "# Tables",
         "",
-        "Made from the code by `make docs`; do not edit. All are Delta tables below `lake/`. Rows stay as they are; those of event tables are "
-        "replaced by a newer version of the adapter that read them, and stay in the table's earlier version.",
+        "Made from the code by `make docs`; do not edit. All are Delta tables below `lake/`. Rows stay as they "
+        "are; those of event tables are replaced "
+        "by a newer version of the adapter that read them, and stay in the table's earlier version.",
     ]
     for table, columns in ((RECORDS, RECORD_COLUMNS), (SOURCES, SOURCE_COLUMNS), (SEALS, SEAL_COLUMNS)):
         lines += ["", f"## {table.name}", "", f"`{table.area}/{table.name}`. {GRAIN[table.name]}", ""]

@@ -207,3 +207,30 @@ def test_numbers_of_one_step_in_several_records_are_one_attempt(lake: LakeForTes
     lake.run()
 
     assert [row["attempt"] for row in lake.rows("policy_updates")] == [0, 0, 1]
+
+
+def test_half_a_line_of_text_is_no_event_until_it_is_whole(lake: LakeForTests) -> None:
+    """`0.1` may be half of `0.17`: which of JSON nobody can mistake, but of an MLflow metric file."""
+    name = f"mlruns/0/{'0a' * 16}/metrics/reward"
+    path = lake.land(name, b"1795454928319 0.5 1\n1795454928320 0.1 1")
+    lake.run()
+    values = [row["value"] for row in lake.rows("training_metrics")]
+    assert values == [0.5]
+    assert [row["found"] for row in lake.rows("log_findings")] == ["may be half a line: it has no newline yet"]
+
+    path.write_bytes(b"1795454928319 0.5 1\n1795454928320 0.1 17\n")
+    lake.run()
+
+    assert [(row["value"], row["step"]) for row in lake.rows("training_metrics")] == [(0.5, 1), (0.1, 17)]
+
+
+def test_a_last_line_of_text_that_gets_no_more_than_its_newline_is_an_event(lake: LakeForTests) -> None:
+    name = f"mlruns/0/{'0a' * 16}/metrics/reward"
+    path = lake.land(name, b"1795454928319 0.5 1")
+    lake.run()
+    assert lake.rows("training_metrics") == []
+
+    path.write_bytes(b"1795454928319 0.5 1\n")
+    lake.run()
+
+    assert [row["value"] for row in lake.rows("training_metrics")] == [0.5]

@@ -11,3 +11,8 @@ _REST = dump_canonical({"$evidence": "rest"})
 def rest(reason: str) -> Item:
     """The last item of a container that cannot be read to its end: from here on its bytes are in `evidence/` alone."""
     return _REST, "quarantined", reason
+
+
+def is_rest(item: Item) -> bool:
+    """Whether the item stands for the rest of a container."""
+    return item[0] == _REST and item[1] == "quarantined"

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
 from audit_pipeline.formats.adapter import SourceContext
-from audit_pipeline.formats.adapters import derive_rows
+from audit_pipeline.formats.adapters import ADAPTERS, derive_rows
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit
 from audit_pipeline.lake.declared import SOURCES
@@ -50,7 +50,7 @@ def _snapshots(
             mapping=snapshot["mapping"],
         )
         contexts[key] = snapshot["format"], context
-        if entry.supersedes is not None:
+        if entry.supersedes is not None and not ADAPTERS[snapshot["format"]].needs_newline(snapshot["path"]):
             taken_again[key] = _readable_tail(lake, records, entry)
     columns = ["source_id", "generation", "snapshot", "position", "record", "status"]
     with decoding(records.files.path(name)), pq.ParquetFile(records.files.path(name)) as file:

@@ -82,6 +82,9 @@ class Adapter:
     """Where each column comes from: `table.column` to the source's own field, in words. Every column the adapter gives
     is here, and no other."""
 
+    needs_newline: Callable[[str], bool] = lambda path: False
+    """Whether half a line of a file of this path may read as a whole one: then a last line waits for its newline."""
+
     @property
     def has_events(self) -> bool:
         """Whether it is a tool's; the others only keep."""

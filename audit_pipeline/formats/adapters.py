@@ -135,7 +135,7 @@ def derive_rows(
     rows = EventRows(source, adapter.name, adapter.version, people)
     if adapter.has_events:
         unread: dict[int, str] = {}
-        values = _values(adapter, records, unread)
+        values = _values(adapter, source.path, records, unread)
         for position, table, of_event in adapter.events(source, values):
             rows.add(position, table, of_event)
         deque(values, maxlen=0)  # of an adapter that stops early, the others are findings as well
@@ -145,13 +145,17 @@ def derive_rows(
 
 
 def _values(
-    adapter: Adapter, records: Iterable[tuple[int, bytes, str]], unread: dict[int, str]
+    adapter: Adapter, path: str, records: Iterable[tuple[int, bytes, str]], unread: dict[int, str]
 ) -> Iterator[tuple[int, Any]]:
     """(position, value) of what can be read; `unread` says why a record gives no event, if it then gives none."""
+    waits = adapter.needs_newline(path)
     for position, record, status in records:
         if status not in _READABLE:
             continue
         why = f"not of a shape that {adapter.name} {adapter.version} knows"
+        if status != "ok" and waits:
+            unread[position] = "may be half a line: it has no newline yet"
+            continue
         if nests_too_deep(record):
             why, value = "nested too deep", _UNREAD
         else:

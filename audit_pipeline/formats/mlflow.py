@@ -274,6 +274,7 @@ ADAPTERS = (
         bytes.decode,
         "Files of a run in an MLflow file store: `<run>/metrics/<key>`, `params/<key>`, `tags/<key>`, `meta.yaml`.",
         _FIELDS,
+        needs_newline=lambda path: (place := _place(path)) is not None and place.kind == "metrics",
     ),
     Adapter(
         "mlflow_sqlite",

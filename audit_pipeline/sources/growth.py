@@ -3,7 +3,7 @@
 docs/evidence-format.md section 3, "Growth". A container is `extended` in two cases; all else is a new generation.
 
 - An array, a CSV, a Parquet file, a TFRecord, a database: the items taken before are its first items. What follows is
-  new.
+  new. A rest that could not be read, as of a file that was being written, is taken again.
 - A JSON object that was taken to its end: each of its arrays of objects begins with the elements it had, and at most
   one has more, which are new. An array that was empty, or not there, may be that one. Where the arrays stand in the
   document and all else that item 0 holds may change; item 0 is new if it did.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
-from audit_pipeline.containers.item import Item
+from audit_pipeline.containers.item import Item, is_rest
 from audit_pipeline.containers.items import iter_items
 from audit_pipeline.containers.json_items import JsonObject, read_object, starts_object
 from audit_pipeline.errors import StorageError
@@ -39,6 +39,8 @@ class NewItems:
     first: int
     count: int | None
     """From `first` on; None: all there are."""
+    supersedes: tuple[int, int] | None = None
+    """(snapshot, position) of the record that the first of them takes again."""
 
 
 def read_new(container: str, file: BinaryIO, new: NewItems) -> Iterator[Item]:
@@ -82,7 +84,12 @@ def find_new_items(changed: BinaryIO, compression: str, state: SourceState, obje
         return None
 
 
-def newest_header(state: SourceState) -> tuple[int, int]:
+def taken_items(state: SourceState) -> int:
+    """How many items of a container other than a JSON object were taken in: a rest is one, until it is taken again."""
+    return state.resume_position - sum(entry.supersedes is not None for entry, _ in _parsed(state))
+
+
+def _newest_header(state: SourceState) -> tuple[int, int]:
     """(snapshot, position) of the record that holds item 0 of a JSON object as it was taken last."""
     of_object = [entry for entry, _ in _parsed(state) if entry.container == "json"]
     taken_again = [entry for entry in of_object if entry.supersedes is not None]
@@ -117,16 +124,25 @@ def _compare(changed: BinaryIO, compression: str, state: SourceState, objects: F
             old = read_object(before)  # one after the other, because it is held whole
             new = read_object(now, {key: length for key, (length, _) in old.arrays.items()} if old else None)
             if old is not None or new is not None:
-                return _new_in_object(old, new) if old and new and state.is_complete else None
+                return _new_in_object(old, new, state) if old and new and state.is_complete else None
         before.seek(0)
         now.seek(0)
-        taken = islice(iter_items(state.container, before), state.resume_position)
+        count = taken_items(state)
         found = iter_items(state.container, now)
-        is_there = all(item == next(found, None) for item in taken)
-        return NewItems(False, state.resume_position, None) if is_there else None
+        for at, item in enumerate(islice(iter_items(state.container, before), count)):
+            if item != next(found, None):
+                # Where nothing could be read before the rest, what it is may only show now: then all is taken anew.
+                return NewItems(False, at, None, _newest_record(state)) if at and is_rest(item) else None
+        return NewItems(False, count, None)
 
 
-def _new_in_object(old: JsonObject, new: JsonObject) -> NewItems | None:
+def _newest_record(state: SourceState) -> tuple[int, int]:
+    """(snapshot, position) of the record that was taken last."""
+    newest = [entry for entry, _ in _parsed(state) if entry.records][-1]
+    return newest.snapshot, state.resume_position - 1
+
+
+def _new_in_object(old: JsonObject, new: JsonObject, state: SourceState) -> NewItems | None:
     """`new` has digests of as many elements as `old` had."""
     if any(new.arrays.get(key, (0, b""))[1] != digest for key, (_, digest) in old.arrays.items()):
         return None
@@ -138,7 +154,8 @@ def _new_in_object(old: JsonObject, new: JsonObject) -> NewItems | None:
                 return None
             first, count = at + had, length - had
         at += length
-    return NewItems(old.header != new.header, first, count)
+    is_changed = old.header != new.header
+    return NewItems(is_changed, first, count, _newest_header(state) if is_changed else None)
 
 
 def _parsed(state: SourceState) -> list[tuple[SourceEntry, bytes]]:

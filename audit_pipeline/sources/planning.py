@@ -16,8 +16,8 @@ from audit_pipeline.sources.growth import (
     can_go_on,
     ends_unreadable,
     find_new_items,
-    newest_header,
     still_begins_with,
+    taken_items,
 )
 from audit_pipeline.sources.landing import Landed, Stream
 from audit_pipeline.sources.snapshots import Snapshot
@@ -107,7 +107,7 @@ def _items_left(source: Source, state: SourceState, objects: Folder) -> tuple[Sn
     if not can_go_on(state, objects):
         return None
     plan = _plan(source, state.generation, _detected(state), state.compression, "appended")
-    return replace(_after(plan, state), object=state.object), NewItems(False, state.resume_position, None)
+    return replace(_after(plan, state), object=state.object), NewItems(False, taken_items(state), None)
 
 
 def _more_items(source: Source, state: SourceState, objects: Folder) -> tuple[Snapshot, NewItems] | None:
@@ -121,7 +121,7 @@ def _more_items(source: Source, state: SourceState, objects: Folder) -> tuple[Sn
         plan = _fresh(source, state.generation, "extended")
         if plan.container != state.container:
             return None
-    return replace(_after(plan, state), supersedes=newest_header(state) if new.has_header else None), new
+    return replace(_after(plan, state), supersedes=new.supersedes), new
 
 
 def _after(plan: Snapshot, state: SourceState) -> Snapshot:

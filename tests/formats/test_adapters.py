@@ -1,6 +1,5 @@
 """Event rows of records, whatever the tool."""
 
-import hashlib
 import json
 import string
 from importlib import import_module
@@ -38,8 +37,7 @@ def test_a_row_names_its_record_and_itself() -> None:
     rows = derive_rows("trl_log_history", SOURCE, records, PEOPLE)["training_metrics"].to_pylist()
 
     assert [(row["position"], row["metric"]) for row in rows] == [(41, "loss"), (42, "loss"), (42, "kl")]
-    names = [f"{'5' * 64}\n0\n0\n{at}\ntraining_metrics\n{n}" for at, n in ((41, 0), (42, 0), (42, 1))]
-    assert [row["event_id"] for row in rows] == [hashlib.sha256(name.encode()).hexdigest() for name in names]
+    assert [row["event_id"] for row in rows] == [f"{'5' * 64}-0-0-{name}" for name in ("41-0", "42-0", "42-1")]
     assert {(row["source_id"], row["generation"], row["snapshot"]) for row in rows} == {("5" * 64, 0, 0)}
     assert {(row["day"], row["source_format"], row["adapter_version"]) for row in rows} == {
         (SOURCE.day, "trl_log_history", str(ADAPTERS["trl_log_history"].version))

@@ -1,5 +1,6 @@
 """Containers that were rewritten with all they had, and more: only what is new becomes records."""
 
+import gzip
 import json
 import os
 import tempfile
@@ -11,6 +12,7 @@ import pytest
 from audit_pipeline.lake import evidence
 from audit_pipeline.lake.projection import complete_sources, newest_states
 from tests.lakes import TODAY, LakeForTests
+from tests.restated import check_whole
 from tests.sources.growing import (
     COMPRESSIONS,
     CONTAINERS,
@@ -29,6 +31,7 @@ from tests.sources.growing import (
     values,
 )
 from tests.test_attacks import CrashError, crash_at_publish_of
+from tests.tfrecords import as_events
 
 
 @pytest.mark.parametrize("compress", COMPRESSIONS.values(), ids=COMPRESSIONS.keys())
@@ -149,7 +152,6 @@ REWRITTEN = {
     "rows in other order": ("a.csv", b"a,b\n1,2\n3,4\n", b"a,b\n3,4\n1,2\n5,6\n"),
     "an unfinished row finished": ("a.csv", b"a,b\n1,2\n3,4", b"a,b\n1,2\n3,45\n"),
     "unreadable until now": ("a.json", b'{"x":[{"a":1},', b'{"x":[{"a":1}]}'),
-    "an open quote closed": ("a.csv", b'a,b\n1,2\n3,"4', b'a,b\n1,2\n3,"4"\n5,6\n'),
     "another Parquet": ("a.parquet", as_parquet(3), as_parquet(2)),
     "a whole file": ("a.safe", b"\x00\x01", b"\x00\x01\x02"),
     "weights": ("a.safetensors", b"ab", b"abc"),
@@ -197,6 +199,47 @@ def test_other_bytes_of_the_same_items_are_kept_and_give_no_record(
     assert lake.records() == records
     assert kept(lake) == [before, after]
     assert [(entry.growth, entry.records) for entry in entries(lake)][1:] == [("extended", 0)]
+
+
+EVENTS = "events.out.tfevents.1.vm.1.0"
+CUT = {
+    "in a record": (EVENTS, as_events(3)[:-9], as_events(5)),
+    "in a length": (EVENTS, as_events(3) + as_events(4)[len(as_events(3)) :][:5], as_events(5)),
+    "in a record, compressed": (f"{EVENTS}.gz", gzip.compress(as_events(3)[:-9]), gzip.compress(as_events(5))),
+    "in a quote": ("a.csv", b'a,b\n1,2\n3,"4', b'a,b\n1,2\n3,"4"\n5,6\n'),
+    "in an array": ("a.json", b'[{"a":1},\n{"b"', b'[{"a":1},\n{"b":2},{}]'),
+    "in a record, and now the array ends": ("a.json", b'[{"a":1},\n{"b"', b'[{"a":1}]'),
+}
+
+
+@pytest.mark.parametrize(("name", "before", "after"), CUT.values(), ids=CUT.keys())
+def test_a_rest_that_can_be_read_now_is_taken_again(lake: LakeForTests, name: str, before: bytes, after: bytes) -> None:
+    lake.land(name, before)
+    step(lake)
+    first = lake.records()
+    assert lake.rows("records")[-1]["status"] == "quarantined"
+
+    lake.land(name, after)
+    step(lake)
+
+    assert growths(lake) == ["new", "extended"]
+    assert entries(lake)[1].supersedes == (0, len(first) - 1)
+    fresh = [record for record, *_ in take_fresh(lake, name, after)]
+    assert lake.records()[: len(first)] == first
+    assert [record for record, *_ in first[:-1] + lake.records()[len(first) :]] == fresh
+
+
+def test_a_log_that_is_cut_at_every_look_has_each_event_once(lake: LakeForTests) -> None:
+    """As a trainer's writer leaves it while it runs; the events have no attempt but their first."""
+    whole = as_events(6)
+    for end in (len(whole) // 2, len(whole) // 2 + 7, len(whole) - 5, len(whole)):
+        lake.land(EVENTS, whole[:end])
+        step(lake)
+
+    check_whole(lake, {f"{TODAY}/{EVENTS}": [whole[:end] for end in range(len(whole) + 1)]})
+    fresh = [record for record, *_ in take_fresh(lake, EVENTS, whole)]
+    assert [record for record, *_ in lake.records() if record != b'{"$evidence":"rest"}'] == fresh
+    assert {row["attempt"] for row in lake.rows("training_metrics")} == {0}
 
 
 def test_what_a_table_without_rows_is_may_only_show_with_its_first_row(lake: LakeForTests) -> None:
