@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from audit_pipeline.derive import AGAIN_APP, DERIVE_APP, derive_events
 from audit_pipeline.errors import InputError
 from audit_pipeline.formats import adapters
-from audit_pipeline.formats.adapter import Event, Items, SourceContext
+from audit_pipeline.formats.adapter import Event, Items, Metrics, SourceContext
 from audit_pipeline.lake.commits import Commit, commit_file, format_commit
 from audit_pipeline.lake.declared import EVENTS
 from audit_pipeline.lake.keys import load_person_keys
@@ -31,8 +31,9 @@ def upgrade(monkeypatch: pytest.MonkeyPatch) -> Upgrade:
     def to(version: int) -> None:
         def renamed(source: SourceContext, items: Items) -> Iterator[Event]:
             for position, table, values in adapter.events(source, items):
-                named = {"metric": f"{values['metric']} by {version}"} if table == "training_metrics" else {}
-                yield position, table, values | named
+                if isinstance(values, Metrics):
+                    values = replace(values, values={f"{name} by {version}": n for name, n in values.values.items()})
+                yield position, table, values
 
         newer = replace(adapter, version=version, events=renamed)
         monkeypatch.setitem(adapters.ADAPTERS, "trl_log_history", newer)

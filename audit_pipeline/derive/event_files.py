@@ -1,7 +1,7 @@
 """The data files of the event tables: one for each commit of `records` that gives rows, and round of deriving it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
 
 NONCE_KEY = "audit.nonce"
+_ROW_GROUP_ROWS = 1 << 16
 _NAME = re.compile(r"([1-9][0-9]{0,17})(?:-[1-9][0-9]{0,17})?\.parquet")
 
 
@@ -37,15 +38,26 @@ class EventFile:
     new: Any = None
     writer: Any = None
 
+    waiting: list[pa.Table] = field(default_factory=list)
+    """Rows that do not make a row group yet."""
+
     def write(self, rows: pa.Table) -> None:
+        self.waiting.append(rows)
+        if sum(table.num_rows for table in self.waiting) >= _ROW_GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
         if self.writer is None:
             self.new = self.table.files.create(self.name)
             self.writer = write_parquet(
                 self.new.file, self.table.table.schema, self.table.table.indexed, {NONCE_KEY: self.nonce.hex()}
             )
-        self.writer.write_table(rows)
+        self.writer.write_table(pa.concat_tables(self.waiting))
+        self.waiting = []
 
     def close(self) -> DataFile | None:
+        if self.waiting:
+            self._flush()
         if self.writer is None:
             return None
         self.writer.close()

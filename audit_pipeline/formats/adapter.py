@@ -4,6 +4,7 @@ A tool is one file with a tuple `ADAPTERS`, named in `adapters.py`. An adapter g
 for goes under the key `extra`, and a record it does not understand gives no event.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,9 +13,22 @@ from typing import Any
 from audit_pipeline.formats.record import parse_record
 from audit_pipeline.records import canonical
 
-_NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_MARKER = re.compile(r"\n(?:\n(?:Human|Assistant):|(?:user|assistant)\n)|<extra_id_1>|<\|im_start\|>")
 
-Event = tuple[int, str, dict[str, Any]]
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """All numbers of a log entry, in place of an event of `training_metrics` for each; `metric_events` makes it."""
+
+    values: Mapping[str, Any]
+    """By the name that the source gives them."""
+    common: Mapping[str, Any]
+    """The columns that all have."""
+    split: Callable[[str], str]
+    """The split that a metric is of, by its name."""
+
+
+Event = tuple[int, str, dict[str, Any] | Metrics]
 """(position of its record, table, values by column). A value that does not fit its column moves to `extra_json`. Beside
 the table's own columns the keys `run_id`, `event_time`, `event_time_quality` and `extra` (a dict) may be given.
 `bounding_hash` is not the adapter's to give."""
@@ -122,8 +136,7 @@ def is_messages(value: Any) -> bool:
 
 def marked_roles(text: str) -> str:
     """`role_boundaries` of a text: whether words that stand for roles are left in it."""
-    markers = ("\n\nHuman:", "\n\nAssistant:", "\nuser\n", "\nassistant\n", "<extra_id_1>", "<|im_start|>")
-    return "marker_text" if any(marker in text for marker in markers) else "lost"
+    return "marker_text" if _MARKER.search(text) else "lost"
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:

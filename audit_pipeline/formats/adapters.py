@@ -4,8 +4,9 @@ Other packages add theirs by an entry point of the group PLUGINS (docs/your-own-
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +43,7 @@ from audit_pipeline.formats import (
 )
 from audit_pipeline.formats.adapter import Adapter, SourceContext
 from audit_pipeline.formats.generic import CONTAINERS
+from audit_pipeline.formats.record import parse_objects, parse_record
 from audit_pipeline.formats.rows import EventRows
 from audit_pipeline.records.pseudonyms import PersonKeys
 
@@ -74,6 +76,7 @@ _TOOLS = (
     generic,
 )
 _UNREAD = object()
+_AT_ONCE = 256  # records, of which one that is odd slows all
 _READABLE = frozenset({"ok", "partial_tail"})
 
 PLUGINS = "rlhf_audit_pipeline.formats"
@@ -123,7 +126,14 @@ def adapter_named(name: str) -> Adapter:
 def derive_rows(
     format: str, source: SourceContext, records: Iterable[tuple[int, bytes, str]], people: PersonKeys
 ) -> dict[str, pa.Table]:
-    """The event rows of (position, record, status) of one snapshot, by table; a table without rows is not there.
+    """The event rows of one snapshot; else as `derive_parts`."""
+    return derive_parts(format, [(source, records)], people)
+
+
+def derive_parts(
+    format: str, parts: Iterable[tuple[SourceContext, Iterable[tuple[int, bytes, str]]]], people: PersonKeys
+) -> dict[str, pa.Table]:
+    """The event rows of (position, record, status) of some snapshots, by table; a table without rows is not there.
 
     The same records give the same rows, however they are cut into calls. A record that can be read, and that the
     adapter of a tool does not understand, gives a finding that says so.
@@ -132,14 +142,17 @@ def derive_rows(
         PolicyError: the format is not known.
     """
     adapter = adapter_named(format)
-    rows = EventRows(source, adapter.name, adapter.version, people)
-    if adapter.has_events:
+    rows = EventRows(adapter.name, adapter.version, people)
+    for source, records in parts if adapter.has_events else ():
+        rows.begin(source)
         unread: dict[int, str] = {}
+        given = set()
         values = _values(adapter, source.path, records, unread)
         for position, table, of_event in adapter.events(source, values):
+            given.add(position)
             rows.add(position, table, of_event)
         deque(values, maxlen=0)  # of an adapter that stops early, the others are findings as well
-        for position in sorted(unread.keys() - rows.positions()):
+        for position in sorted(unread.keys() - given):
             rows.add_no_event(position, unread[position])
     return rows.tables()
 
@@ -149,21 +162,36 @@ def _values(
 ) -> Iterator[tuple[int, Any]]:
     """(position, value) of what can be read; `unread` says why a record gives no event, if it then gives none."""
     waits = adapter.needs_newline(path)
-    for position, record, status in records:
-        if status not in _READABLE:
+    unknown = f"not of a shape that {adapter.name} {adapter.version} knows"
+    rows = iter(records)
+    while some := list(islice(rows, _AT_ONCE)):
+        plain = _plain_objects(adapter, some)
+        if plain is not None:
+            unread.update((position, unknown) for position, _, _ in some)
+            yield from zip((position for position, _, _ in some), plain, strict=True)
             continue
-        why = f"not of a shape that {adapter.name} {adapter.version} knows"
-        if status != "ok" and waits:
-            unread[position] = "may be half a line: it has no newline yet"
-            continue
-        if nests_too_deep(record):
-            why, value = "nested too deep", _UNREAD
-        else:
-            try:
-                value = adapter.parse(record)
-            except ValueError:
-                why, value = "no value" if record.strip() else "blank", _UNREAD
-        if status == "ok" or value is not _UNREAD:  # else its row in `records` has the reason
-            unread[position] = why
-        if value is not _UNREAD:
-            yield position, value
+        for position, record, status in some:
+            if status not in _READABLE:
+                continue
+            why = unknown
+            if status != "ok" and waits:
+                unread[position] = "may be half a line: it has no newline yet"
+                continue
+            if nests_too_deep(record):
+                why, value = "nested too deep", _UNREAD
+            else:
+                try:
+                    value = adapter.parse(record)
+                except ValueError:
+                    why, value = "no value" if record.strip() else "blank", _UNREAD
+            if status == "ok" or value is not _UNREAD:  # else its row in `records` has the reason
+                unread[position] = why
+            if value is not _UNREAD:
+                yield position, value
+
+
+def _plain_objects(adapter: Adapter, rows: Sequence[tuple[int, bytes, str]]) -> list[Any] | None:
+    """Their values, where all can be read at once."""
+    if adapter.parse is not parse_record or any(status != "ok" for _, _, status in rows):
+        return None
+    return parse_objects([record for _, record, _ in rows])

@@ -4,9 +4,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from audit_pipeline.formats.adapter import Event, is_number
+from audit_pipeline.formats.adapter import Event, Metrics, is_number
 from audit_pipeline.records import canonical
 
 CANONICAL_NAMES = {
@@ -44,6 +45,7 @@ _SPLIT = re.compile(r"(train|eval|val|test|system)(?:/|_(?=.))|val-")
 _SUMMARY = re.compile(r"(?:train/)?(?:train_(?:loss|runtime|samples_per_second|steps_per_second)|total_flos)")
 
 
+@lru_cache(4096)
 def split_of(metric: str) -> str:
     """`train`, `eval`, `summary` or `system`, by the name that a trainer gives a metric."""
     if _SUMMARY.fullmatch(metric):
@@ -53,6 +55,13 @@ def split_of(metric: str) -> str:
     return {"train": "train", "system": "system"}.get(prefix or "val", "eval")
 
 
+@lru_cache
+def always(split: str) -> Callable[[str], str]:
+    """The split of every metric, whatever its name."""
+    return lambda metric: split
+
+
+@lru_cache(4096)
 def canonical_of(metric: str) -> str | None:
     """Which of CANONICAL_METRICS a metric is; None where it is none."""
     return CANONICAL_NAMES.get(metric) or CANONICAL_NAMES.get(re.sub(r"^(?:train/|eval/|eval_)", "", metric))
@@ -65,13 +74,13 @@ def metric_events(
 
     `common`: the columns that all have, such as `run_id`, `step` and `epoch`. `split` tells it by a metric's name.
     """
+    if metrics:
+        yield position, "training_metrics", Metrics(metrics, common, split)
     update: dict[str, Any] = {}
     odd = []
-    for name, value in metrics.items():
-        canonical_name, found = canonical_of(name), metric_value(value)
-        of = {"metric": name, "metric_canonical": canonical_name, "split": split(name), "attempt": 0}
-        yield position, "training_metrics", {**common, **of, **found}
-        if canonical_name is not None and of["split"] == "train":
+    for name in filter(canonical_of, metrics):
+        if split(name) == "train":
+            canonical_name, found = str(canonical_of(name)), metric_value(metrics[name])
             update.setdefault(canonical_name, found["value"])
             odd += [canonical_name] * (found["value_state"] in {"nan", "+inf", "-inf"})
     if update:
@@ -86,7 +95,8 @@ def metric_value(value: Any) -> dict[str, Any]:
         raw = value if isinstance(value, str) else canonical.dump_canonical(value).decode()
         return {"value": None, "value_state": "null" if value is None else "text", "value_raw": raw}
     if math.isfinite(number):
-        return {"value": number, "value_state": "finite", "value_raw": json.dumps(value)}
+        is_whole = not isinstance(value, bool) and value == number
+        return {"value": number, "value_state": "finite", "value_raw": None if is_whole else json.dumps(value)}
     state, raw = ("nan", "NaN") if math.isnan(number) else ("+inf", "Infinity") if number > 0 else ("-inf", "-Infinity")
     return {"value": None, "value_state": state, "value_raw": raw}
 

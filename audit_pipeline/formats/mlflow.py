@@ -172,7 +172,7 @@ def _run_values(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "extra": extra}
 
 
-def _setting(position: int, run: str, kind: str, key: str, value: Any) -> Iterator[Event]:
+def _setting(position: int, run: str, kind: str, key: str, value: Any) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """A row of `runs` with a parameter or tag."""
     shown: dict[str, Any]
     if kind == "params":

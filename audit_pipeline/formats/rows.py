@@ -1,14 +1,24 @@
-"""Events as Arrow tables: common columns, event names, pseudonyms, what does not fit moved, what must not be, out."""
+"""Events as Arrow tables: common columns, event names, pseudonyms, what does not fit moved, what must not be, out.
+
+Tables are built a column at a time. A column whose values are all of its own type is taken as it is; any other is
+fitted value by value.
+"""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from audit_pipeline.formats.adapter import EventRef, Person, SourceContext
+from audit_pipeline.formats.adapter import EventRef, Metrics, Person, SourceContext
+from audit_pipeline.formats.metric_rows import Columns, expand, metric_columns
 from audit_pipeline.formats.withheld import withhold
 from audit_pipeline.records import canonical
 from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, EVENT_SCHEMAS, MESSAGES, event_id
@@ -16,88 +26,181 @@ from audit_pipeline.records.pseudonyms import PersonKeys
 
 _MISFIT = object()
 FINDINGS = "log_findings"
+METRICS = "training_metrics"
 
 
 class EventRows:
-    """Rows of the event tables of one snapshot, added in order of position."""
+    """Rows of the event tables of some snapshots, added in order; what is withheld of them becomes findings."""
 
-    def __init__(self, source: SourceContext, source_format: str, adapter_version: int, people: PersonKeys) -> None:
-        self._source = source
+    def __init__(self, source_format: str, adapter_version: int, people: PersonKeys) -> None:
+        self._format = {"source_format": source_format, "adapter_version": str(adapter_version)}
         self._people = people
-        self._position = -1
-        self._ordinals: Counter[str] = Counter()
-        self._findings: Counter[int] = Counter()
-        self._rows: dict[str, list[dict[str, Any]]] = {}
-        self._common = {
-            "day": source.day,
-            "source_id": source.source_id,
-            "generation": source.generation,
-            "snapshot": source.snapshot,
-            "source_format": source_format,
-            "adapter_version": str(adapter_version),
-            "event_time": source.mtime,
-            "event_time_quality": "none" if source.mtime is None else "file_mtime",
-        }
+        self._sources: list[SourceContext] = []
+        self._events: dict[str, _Events] = {}
 
-    def add(self, position: int, table: str, values: dict[str, Any]) -> None:
-        """Add an event of the record at `position`. Never raises on a value, whatever its type."""
-        if table == FINDINGS:  # which are also added when all other events are there
-            ordinal, self._findings[position] = self._findings[position], self._findings[position] + 1
-        else:
-            if position != self._position:
-                self._position, self._ordinals = position, Counter()
-            ordinal, self._ordinals[table] = self._ordinals[table], self._ordinals[table] + 1
-        row: dict[str, Any] = {"position": position, "event_id": self._event_id(position, ordinal)}
-        if table == "annotations":
-            row["bounding_hash"] = self._people.bounding_hash(row["event_id"])
-        extra = dict(values.get("extra") or {})
-        fits = _FITS[table]
-        for name, value in values.items():
-            if value is None or name == "extra":
-                continue
-            if isinstance(value, EventRef):
-                row[name] = self._event_id(position, value.ordinal)
-            elif isinstance(value, Person):
-                row[name] = self._people.pseudonym(value.raw)
-            elif (fitted := fits[name](value)) is _MISFIT:
-                extra[name] = value
-            else:
-                row[name] = fitted
-        if extra:
-            row["extra_json"] = canonical.dump_canonical(extra).decode()
-        self._rows.setdefault(table, []).append(row)
+    def begin(self, source: SourceContext) -> None:
+        """What is added from here on is of this snapshot."""
+        self._sources.append(source)
+
+    def add(self, position: int, table: str, values: dict[str, Any] | Metrics) -> None:
+        """Add an event of the record at `position`, or all of its metrics. Never raises on a value of whatever type."""
+        self._add(len(self._sources) - 1, position, table, values)
 
     def add_no_event(self, position: int, why: str) -> None:
         """Say why the record at `position` gives no event, unless it gave one."""
         self.add(position, FINDINGS, {"kind": "no_event", "found": why})
 
-    def positions(self) -> set[int]:
-        """Records that gave an event or a finding."""
-        return {row["position"] for rows in self._rows.values() for row in rows}
+    def _add(self, source: int, position: int, table: str, values: dict[str, Any] | Metrics) -> None:
+        if table not in self._events:
+            self._events[table] = _Events()
+        events = self._events[table]
+        events.sources.append(source)
+        events.positions.append(position)
+        events.values.append(values)
 
     def tables(self) -> dict[str, pa.Table]:
         """The rows by table; a table without rows is not there. Once only: what is withheld becomes findings."""
         tables = {}
-        for table in [name for name in self._rows if name != FINDINGS]:
-            tables[table], withheld = withhold(self._table(EVENT_SCHEMAS[table], self._rows[table]))
+        for name in [name for name in self._events if name != FINDINGS]:
+            made, of_source = self._table(name, self._events[name])
+            tables[name], withheld = withhold(made)
             for at, column, kind in withheld:
-                row = self._rows[table][at]
-                where = {"in_table": table, "in_column": column, "of_event": row["event_id"]}
-                self.add(row["position"], FINDINGS, {"kind": "withheld", "found": kind, **where})
-        if FINDINGS in self._rows:
-            tables[FINDINGS] = self._table(EVENT_SCHEMAS[FINDINGS], self._rows[FINDINGS])
+                where = {"in_table": name, "in_column": column, "of_event": made["event_id"][at].as_py()}
+                finding = {"kind": "withheld", "found": kind, **where}
+                self._add(int(of_source[at]), made["position"][at].as_py(), FINDINGS, finding)
+        if FINDINGS in self._events:
+            tables[FINDINGS], _ = self._table(FINDINGS, self._events[FINDINGS])
         return tables
 
-    def _table(self, schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
-        columns = {}
-        for name in schema.names:
-            otherwise = self._common.get(name)
-            columns[name] = [row.get(name, otherwise) for row in rows]
-        return pa.Table.from_pydict(columns, schema=schema)
+    def _table(self, name: str, events: "_Events") -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """The rows of a table, and of which snapshot each is."""
+        positions, of_source = np.array(events.positions, np.int64), np.array(events.sources, np.int64)
+        if name == METRICS:
+            widths = [len(of.values) if type(of) is Metrics else 1 for of in events.values]
+            positions, of_source = np.repeat(positions, widths), np.repeat(of_source, widths)
+        ids = self._event_ids(of_source, positions)
+        columns = None
+        if name == METRICS and all(type(event) is Metrics for event in events.values):
+            columns = metric_columns(events.values, lambda common: self._columns(name, common, []))
+        if columns is None:
+            rows = chain.from_iterable(expand(event) if type(event) is Metrics else [event] for event in events.values)
+            columns = self._columns(name, list(rows), ids.to_pylist())
+        if name == "annotations":
+            columns["bounding_hash"] = pa.array(map(self._people.bounding_hash, ids.to_pylist()), pa.string())
+        columns |= {"position": pa.array(positions), "event_id": ids}
+        schema = EVENT_SCHEMAS[name]
+        for column, values in self._of_sources().items():
+            otherwise = pa.array(values, schema.field(column).type).take(pa.array(of_source))
+            columns[column] = pc.coalesce(columns[column], otherwise) if column in columns else otherwise
+        arrays = [
+            columns[column.name]
+            if column.name in columns
+            else pa.repeat(pa.scalar(self._format.get(column.name), column.type), len(positions))
+            for column in schema
+        ]
+        return pa.Table.from_arrays(arrays, schema=schema), of_source
 
-    def _event_id(self, position: int, ordinal: int) -> str:
-        source = self._source
-        return event_id(source.source_id, source.generation, source.snapshot, position, ordinal)
+    def _of_sources(self) -> dict[str, list[Any]]:
+        """Values of columns that an event's source says, unless the event does."""
+        sources = self._sources
+        return {
+            "day": [source.day for source in sources],
+            "source_id": [source.source_id for source in sources],
+            "generation": [source.generation for source in sources],
+            "snapshot": [source.snapshot for source in sources],
+            "event_time": [source.mtime for source in sources],
+            "event_time_quality": ["none" if source.mtime is None else "file_mtime" for source in sources],
+        }
+
+    def _columns(self, table: str, events: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> Columns:
+        """The columns that the events give. `ids` are theirs, in whose record what an EventRef names is, too."""
+        columns: Columns = {}
+        extras: dict[int, dict[str, Any]] = {}
+        for name in sorted(set().union(*events) - {"extra"}):
+            values = [event.get(name) for event in events]
+            kind = EVENT_SCHEMAS[table].field(name).type
+            array = _as_they_are(values, kind)
+            if array is None:
+                array = pa.array(self._fitted(table, name, values, ids, extras), kind)
+            columns[name] = array
+        for at, event in enumerate(events):
+            if extra := event.get("extra"):
+                extras[at] = {**extra, **extras.get(at, {})}
+        if extras:
+            texts = {at: canonical.dump_canonical(extra).decode() for at, extra in extras.items()}
+            columns["extra_json"] = pa.array(map(texts.get, range(len(events))), pa.string())
+        return columns
+
+    def _fitted(
+        self, table: str, name: str, values: Sequence[Any], ids: Sequence[str], extras: dict[int, dict[str, Any]]
+    ) -> list[Any]:
+        """The values that fit the column; the others go to `extras`, by row."""
+        fit, fitted = _FITS[table][name], []
+        for at, value in enumerate(values):
+            found = None
+            if isinstance(value, EventRef):
+                found = f"{ids[at].rpartition('-')[0]}-{value.ordinal}"
+            elif isinstance(value, Person):
+                found = self._people.pseudonym(value.raw)
+            elif value is not None and (found := fit(value)) is _MISFIT:
+                found = None
+                extras.setdefault(at, {})[name] = value
+            fitted.append(found)
+        return fitted
+
+    def _event_ids(self, of_source: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> pa.Array:
+        snapshots = [
+            event_id(source.source_id, source.generation, source.snapshot, 0, 0).removesuffix("-0-0")
+            for source in self._sources
+        ]
+        numbers = (pa.array(of).cast(pa.string()) for of in (positions, _ordinals(of_source, positions)))
+        return pc.binary_join_element_wise(pa.array(snapshots).take(pa.array(of_source)), *numbers, "-")
+
+
+@dataclass(slots=True)
+class _Events:
+    """What was added to one table."""
+
+    sources: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+
+def _ordinals(of_source: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many rows of the same record stand before each."""
+    count = len(positions)
+    is_next_source, same_source = of_source[1:] > of_source[:-1], of_source[1:] == of_source[:-1]
+    if (is_next_source | (same_source & (positions[1:] >= positions[:-1]))).all():
+        first = np.concatenate([[True], is_next_source | (positions[1:] != positions[:-1])])
+        return np.arange(count) - np.maximum.accumulate(np.where(first, np.arange(count), 0))
+    seen: Counter[tuple[int, int]] = Counter()
+    ordinals = []
+    for record in zip(of_source.tolist(), positions.tolist(), strict=True):
+        ordinals.append(seen[record])
+        seen[record] += 1
+    return np.array(ordinals, np.int64)
+
+
+def _as_they_are(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
+    """The column, if no value needs to be fitted."""
+    types = set(map(type, values))
+    types.discard(type(None))
+    if types and types != {_PLAIN_TYPES.get(kind)}:
+        return None
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):  # a number too large; a lone surrogate
+        return None
+
+
+_PLAIN_TYPES = {
+    pa.string(): str,
+    pa.int64(): int,
+    pa.int32(): int,
+    pa.float64(): float,
+    pa.bool_(): bool,
+    MESSAGES: list,  # made by `as_messages`, which gives nothing else
+}
 
 
 def _text(value: Any) -> Any:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from audit_pipeline.containers.json_text import nests_too_deep
-from audit_pipeline.formats.adapter import Adapter, Event, EventRef, Items, Person, SourceContext, marked_roles
+from audit_pipeline.formats.adapter import Adapter, Event, EventRef, Items, Metrics, Person, SourceContext, marked_roles
+from audit_pipeline.formats.metric_rows import expand
 from audit_pipeline.formats.metrics import metric_events, score_value
 from audit_pipeline.formats.paths import file_name, folder_name
 from audit_pipeline.formats.times import epoch_time
@@ -100,8 +101,12 @@ def _metrics(
     position: int, numbers: Mapping[str, tuple[Any, dict[str, Any]]], common: dict[str, Any]
 ) -> Iterator[Event]:
     metrics = {tag: number for tag, (number, _) in numbers.items()}
+    is_alone = not any(beside for _, beside in numbers.values())
     for at, table, row in metric_events(position, metrics, common):
-        yield at, table, _with_value(row, numbers[row["metric"]][1]) if table == "training_metrics" else row
+        if is_alone or not isinstance(row, Metrics):
+            yield at, table, row
+        else:
+            yield from ((at, table, _with_value(one, numbers[one["metric"]][1])) for one in expand(row))
 
 
 def _settings_event(run: Mapping[str, Any], position: int, settings: dict[str, Any], common: dict[str, Any]) -> Event:

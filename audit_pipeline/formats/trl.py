@@ -24,7 +24,7 @@ from audit_pipeline.formats.adapter import (
     marked_roles,
     share,
 )
-from audit_pipeline.formats.metrics import metric_events, score_value, split_of
+from audit_pipeline.formats.metrics import always, metric_events, score_value, split_of
 from audit_pipeline.formats.paths import file_name, folder_name
 from audit_pipeline.formats.times import epoch_time
 from audit_pipeline.records import canonical
@@ -106,7 +106,7 @@ def _entry_events(source: SourceContext, position: int, entry: Any) -> Iterator[
         del metrics["ts"]
         common |= {"event_time": logged[0], "event_time_quality": logged[1]}
     # The final entry also has names that others have, such as `epoch`; what it says is of the whole run.
-    yield from metric_events(position, metrics, common, (lambda _: "summary") if _SUMMARY_KEY in entry else _split_of)
+    yield from metric_events(position, metrics, common, always("summary") if _SUMMARY_KEY in entry else _split_of)
 
 
 def _split_of(metric: str) -> str:

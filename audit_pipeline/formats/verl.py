@@ -30,6 +30,8 @@ from audit_pipeline.records import canonical
 
 _ROLLOUT_KEYS = frozenset(["input", "output", "gts", "score", "step"])
 _ID_KEYS = frozenset(["uid", "request_id"])
+_NO_EXTRAS = _ROLLOUT_KEYS | _ID_KEYS
+_READ = _ROLLOUT_KEYS - {"score"}
 _FOREIGN_KEYS = frozenset(["instruction", "prompt", "chosen", "rejected", "messages"])
 _STEP_FILE = re.compile(r"(\d+)\.jsonl")
 _UID = re.compile(r"(.+)_\d+_\d+", re.DOTALL)
@@ -69,11 +71,9 @@ def _rollout_events(source: SourceContext, items: Items) -> Iterator[Event]:
 def _rollout(
     source: SourceContext, common: dict[str, Any], split: str, position: int, item: dict[str, Any]
 ) -> Iterator[Event]:
-    extras = {key: value for key, value in item.items() if key not in _ROLLOUT_KEYS | _ID_KEYS}
-    scores = {key: value for key, value in extras.items() if _is_score(value)}
+    scores = {key: value for key, value in item.items() if key not in _NO_EXTRAS and _is_score(value)}
     if item.get("score") is None or _is_score(item["score"]):
         scores["score"] = item.get("score")
-    known = _ROLLOUT_KEYS - {"score"} | scores.keys()
     truth = item.get("gts")
     generation = {
         **common,
@@ -85,7 +85,7 @@ def _rollout(
         "ground_truth_json": None if truth is None else canonical.dump_canonical(truth).decode(),
         # Special tokens are skipped when verl decodes, so roles are left as words at most.
         "role_boundaries": marked_roles(str(item["input"])),
-        "extra": {key: value for key, value in item.items() if key not in known},
+        "extra": {key: value for key, value in item.items() if key not in _READ and key not in scores},
     }
     yield position, "generations", generation
     for scorer, score in scores.items():
@@ -100,12 +100,14 @@ def _sample(uid: Any) -> str | None:
 
 
 def _is_score(value: Any) -> bool:
-    return is_number(value) or isinstance(value, bool)
+    return isinstance(value, int | float)
 
 
 def _step(source: SourceContext, item: dict[str, Any]) -> Any:
+    if "step" in item:
+        return item["step"]
     in_name = _STEP_FILE.fullmatch(file_name(source.path))
-    return int(in_name[1]) if "step" not in item and in_name else item.get("step")
+    return int(in_name[1]) if in_name else None
 
 
 def _metric_events(source: SourceContext, items: Items) -> Iterator[Event]:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from audit_pipeline.formats.adapter import Adapter, Event, Items, SourceContext, is_number, share
-from audit_pipeline.formats.metrics import metric_events, split_of
+from audit_pipeline.formats.metrics import always, metric_events, split_of
 from audit_pipeline.formats.paths import file_name, folder_name
 from audit_pipeline.formats.times import epoch_time
 from audit_pipeline.records.events import CANONICAL_METRICS
@@ -72,7 +72,7 @@ def _row_events(run_id: str | None, position: int, item: dict[str, Any], split: 
         del metrics["_timestamp"]
         common["event_time"], common["event_time_quality"] = logged
     if metrics:
-        yield from metric_events(position, metrics, common, (lambda _: split) if split else _split_of)
+        yield from metric_events(position, metrics, common, always(split) if split else _split_of)
     else:
         yield position, "log_findings", {"kind": "no_event", "found": "a row without a metric"}
 

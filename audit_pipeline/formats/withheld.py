@@ -61,12 +61,15 @@ class Withheld(NamedTuple):
 def withhold(rows: pa.Table) -> tuple[pa.Table, list[Withheld]]:
     """The rows without what must not be in an event table, and what was taken out."""
     found: list[Withheld] = []
-    for at, field in enumerate(rows.schema):
-        if field.name in _OWN or not _has_text(field.type):
-            continue
-        column = rows.column(at)
-        if not pc.any(pc.match_substring_regex(_texts(column), _ANY)).as_py():
-            continue
+    texts = {
+        at: _texts(rows.column(at))
+        for at, field in enumerate(rows.schema)
+        if field.name not in _OWN and _has_text(field.type)
+    }
+    if not _may_hold_any(pa.concat_arrays(texts.values())):  # at once, because to read the pattern costs more
+        return rows, found
+    for at in (at for at, column_texts in texts.items() if _may_hold_any(column_texts)):
+        field, column = rows.schema.field(at), rows.column(at)
         values = []
         for row, value in enumerate(column.to_pylist()):
             kinds: dict[str, None] = {}
@@ -76,13 +79,18 @@ def withhold(rows: pa.Table) -> tuple[pa.Table, list[Withheld]]:
     return rows, found
 
 
+def _may_hold_any(texts: pa.Array) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, _ANY)).as_py())
+
+
 def _has_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or any(_has_text(kind.field(i).type) for i in range(kind.num_fields))
 
 
 def _texts(column: pa.ChunkedArray) -> pa.Array:
-    """All texts of a column, however deep."""
-    return pa.concat_arrays([text for chunk in column.chunks for text in _flat(chunk)] or [pa.array([], pa.string())])
+    """All texts of a column, however deep, each once."""
+    texts = [text for chunk in column.chunks for text in _flat(chunk)]
+    return pa.concat_arrays(texts).unique() if texts else pa.array([], pa.string())
 
 
 def _flat(array: pa.Array) -> Iterator[pa.Array]:

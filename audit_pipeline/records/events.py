@@ -139,7 +139,7 @@ EVENT_COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("metric_canonical", _TEXT, "which of policy_updates' numbers it is, where it is one"),
         Column("value", _DOUBLE, "value; null unless finite"),
         Column("value_state", _TEXT, "finite, nan, +inf, -inf, null or text"),
-        Column("value_raw", _TEXT, "value as Python writes it in JSON, text as it is"),
+        Column("value_raw", _TEXT, "value as Python writes it in JSON, text as it is; null where `value` is all of it"),
         Column("attempt", pa.int32(), "times this (run_id, split, step, metric) was logged before"),
     ),
     "policy_updates": (

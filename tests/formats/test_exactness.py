@@ -26,7 +26,7 @@ EXACT = {
     ),
     "a number no double holds": (b"1e400", ("text", None, None)),
     "U+2028 in a text": ('"a\u2028b"'.encode(), ("text", None, "a\u2028b")),
-    "a double's last digit": (b"0.1000000000000000055", ("finite", 0.1, "0.1")),
+    "a double's last digit": (b"0.1000000000000000055", ("finite", 0.1, None)),
 }
 
 
@@ -36,7 +36,7 @@ def test_a_value_is_exact_in_the_tables(lake: LakeForTests, value: bytes, expect
 
     assert statuses == [("ok", "")]
     assert (metric["value_state"], metric["value"], metric["value_raw"]) == expected
-    if expected[2] is None:  # neither a double nor an Arrow text can hold it
+    if expected == ("text", None, None):  # neither a double nor an Arrow text can hold it
         assert json.loads(metric["extra_json"]) in ({"value_raw": "\ud800"}, {"value_raw": {"$number": "1e400"}})
 
 

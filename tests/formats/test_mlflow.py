@@ -51,7 +51,7 @@ def test_a_metric_line_is_a_metric_with_its_time() -> None:
     first, second = rows["training_metrics"]
     assert (first["run_id"], first["metric"], first["step"], first["value"]) == (RUN, "rewards/margins", 1, 0.5)
     assert first["event_time"] == datetime(2026, 11, 23, 17, 28, 48, 319000, UTC)
-    assert (first["event_time_quality"], first["split"], first["value_raw"]) == ("epoch_ms", "train", "0.5")
+    assert (first["event_time_quality"], first["split"], first["value_raw"]) == ("epoch_ms", "train", None)
     assert (second["value"], second["value_state"], second["position"]) == (None, "nan", 1)
 
 

@@ -67,8 +67,8 @@ def test_a_header_is_known_by_its_shape_wherever_it_is() -> None:
 @pytest.mark.parametrize(
     ("value", "state", "number", "raw"),
     [
-        (0.1, "finite", 0.1, "0.1"),
-        (1e-7, "finite", 1e-07, "1e-07"),
+        (0.1, "finite", 0.1, None),
+        (1e-7, "finite", 1e-07, None),
         (2**60 + 1, "finite", float(2**60), "1152921504606846977"),
         (True, "finite", 1.0, "true"),
         (None, "null", None, "null"),
@@ -80,7 +80,7 @@ def test_a_header_is_known_by_its_shape_wherever_it_is() -> None:
         (10**400, "text", None, "1" + "0" * 400),
     ],
 )
-def test_a_metric_says_what_it_was(value: Any, state: str, number: float | None, raw: str) -> None:
+def test_a_metric_says_what_it_was(value: Any, state: str, number: float | None, raw: str | None) -> None:
     [row] = metrics([{"step": 1, "epoch": 0.5, "kl": value}])
 
     assert row["run_id"] == "dpo-s1"
