@@ -153,6 +153,7 @@ class _Worker:
     def __init__(self, lake: Lake, stream: Stream, day: date, now: Clock, entropy: Entropy, *, rehash: bool) -> None:
         self._rehash = rehash
         self._adopted: set[str] = set()
+        self._own = [os.path.realpath(folder) for folder in lake.places.own]
         self._lake, self._stream, self._day, self._now, self._entropy = lake, stream, day, now, entropy
         self._batch_day = day.isoformat() if stream.is_dated else "-"
         self._app = f"ingest/{stream.name}/{self._batch_day}"
@@ -252,7 +253,7 @@ class _Worker:
                     state,
                     self._entropy,
                     rehash=rehash,
-                    own=self._lake.places.own,
+                    own=self._own,
                 ):
                     is_full = size_bytes + taken.size_bytes > SNAPSHOT_BYTES or records + taken.count > SNAPSHOT_RECORDS
                     if batch and (is_full or len(batch) >= _BATCH_SOURCES):

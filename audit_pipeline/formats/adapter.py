@@ -107,7 +107,11 @@ class Adapter:
 
 def share(items: Sequence[Any], is_one: Callable[[dict[str, Any]], bool]) -> float:
     """Share of sampled items that are objects and `is_one`."""
-    return sum(isinstance(item, dict) and is_one(item) for item in items) / len(items) if items else 0.0
+    found = 0
+    for item in items:  # of every file by every adapter: a generator takes twice the time
+        if isinstance(item, dict) and is_one(item):
+            found += 1
+    return found / len(items) if items else 0.0
 
 
 def is_number(value: Any) -> bool:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote_from_bytes
 
@@ -37,9 +38,14 @@ class Stream:
     @property
     def fixed_folder(self) -> PurePosixPath:
         """The leading folders without wildcards: what paths of sources are relative to."""
-        parts = PurePosixPath(self.path).parts
-        fixed = next((n for n, part in enumerate(parts) if _WILD.search(part)), len(parts) - 1)
-        return PurePosixPath(*parts[:fixed])
+        return _fixed_folder(self.path)
+
+
+@lru_cache
+def _fixed_folder(path: str) -> PurePosixPath:
+    parts = PurePosixPath(path).parts
+    fixed = next((n for n, part in enumerate(parts) if _WILD.search(part)), len(parts) - 1)
+    return PurePosixPath(*parts[:fixed])
 
 
 @dataclass(frozen=True, slots=True)

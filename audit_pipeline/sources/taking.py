@@ -40,12 +40,12 @@ def take(
     entropy: Entropy,
     *,
     rehash: bool = False,
-    own: Sequence[Path] = (),
+    own: Sequence[str] = (),
 ) -> Iterator[Taken]:
     """The snapshots that bring a source from `state` to its present end; none where nothing changed.
 
-    `rehash`: its bytes are compared even where size and time say that nothing changed. `own`: folders that no link in
-    the landing zone may lead into, such as that of the key.
+    `rehash`: its bytes are compared even where size and time say that nothing changed. `own`: folders, with
+    links followed, that no link in the landing zone may lead into, such as that of the key.
 
     Raises:
         InputError: the file cannot be read, or is none.
@@ -87,11 +87,13 @@ def open_landed(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _check_not_own(path: Path, file: BinaryIO, own: Sequence[Path]) -> None:
-    opened = Path(f"/proc/self/fd/{file.fileno()}")  # of what was opened, whatever the link leads to by now
-    real = (opened if opened.exists() else path).resolve()
-    if any(real.is_relative_to(folder.resolve()) for folder in own):
-        raise InputError(f"{path}: leads into {real.parent}, which is the pipeline's own; remove this link")
+def _check_not_own(path: Path, file: BinaryIO, own: Sequence[str]) -> None:
+    try:
+        real = os.readlink(f"/proc/self/fd/{file.fileno()}")  # of what was opened, whatever the link leads to by now
+    except OSError:
+        real = os.path.realpath(path)
+    if any(real.startswith(f"{folder}/") for folder in own):
+        raise InputError(f"{path}: leads into {Path(real).parent}, which is the pipeline's own; remove this link")
 
 
 def _not_regular(path: Path) -> InputError:
