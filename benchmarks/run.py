@@ -53,6 +53,17 @@ def write_verl(folder: Path, records: int) -> dict[str, Path]:
     return {"ingest_rollouts": rollouts, "ingest_metrics": metrics}
 
 
+def write_small(folder: Path, files: int) -> int:
+    """The same rollouts as many files of a kilobyte, and all in one file; gives back how many files."""
+    (folder / "small").mkdir()
+    with (folder / "1.jsonl").open() as rollouts, (folder / "joined.jsonl").open("w") as joined:
+        for number in range(files):
+            text = "".join(rollouts.readline() for _ in range(3))
+            (folder / "small" / f"{number}.jsonl").write_text(text)
+            joined.write(text)
+    return files
+
+
 def measure(work: str, file: Path, home: Path) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, str(HERE / "work.py"), work, str(file), str(home)],
@@ -98,8 +109,18 @@ def main() -> None:
         for work in typed:
             found.setdefault(work, []).append(measure(work, file, given.home / f"{work}-{number}"))
             found.setdefault(f"derive {work}", []).append(measure("derive", file, given.home / f"{work}-{number}"))
+    small = write_small(given.home, given.records // 200)
+    for number in range(given.rounds):
+        for work in ("ingest_small", "ingest_joined"):
+            found.setdefault(work, []).append(measure(work, file, given.home / f"{work}-{number}"))
+        home = given.home / f"ingest_small-{number}"
+        found.setdefault("derive ingest_small", []).append(measure("derive", file, home))
     rates = measure("adapters", file, given.home)
-    page = report(found, given.records, file.stat().st_size, given.rounds) + report_derivation(found, rates)
+    page = (
+        report(found, given.records, file.stat().st_size, given.rounds)
+        + report_derivation(found, rates)
+        + report_small(found, small)
+    )
     (HERE.parent / "docs" / "benchmarks.md").write_text(page)
     print(page)
     shutil.rmtree(given.home)
@@ -160,6 +181,20 @@ def report_derivation(found: dict[str, list[dict[str, float]]], rates: dict[str,
     lines += ["", "Events per second of each adapter, on the small records of the tests, in one process:", ""]
     lines += ["| format | events/s |", "|---|---|"]
     lines += [f"| {name} | {rate:,.0f} |" for name, rate in rates.items()]
+    return "\n".join(lines) + "\n"
+
+
+def report_small(found: dict[str, list[dict[str, float]]], files: int) -> str:
+    lines = ["", "## Small files", "", f"{files:,} files of three rollouts, about a kilobyte each.", ""]
+    lines += ["| work | files/s |", "|---|---|"]
+    for work in ("ingest_small", "derive ingest_small"):
+        rate = files / statistics.median(run["seconds"] for run in found[work])
+        lines.append(f"| {work.split()[0].removesuffix('_small')} | {rate:,.0f} |")
+    ratios = [b["seconds"] / a["seconds"] for a, b in zip(found["ingest_small"], found["ingest_joined"], strict=True)]
+    lines += ["", "| ratio | median | lowest to highest round |", "|---|---|---|"]
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    what = "rate of ingest / rate of ingest of the same records in one file"
+    lines.append(f"| {what} | {statistics.median(ratios):.2f} | {spread} |")
     return "\n".join(lines) + "\n"
 
 

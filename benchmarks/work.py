@@ -38,9 +38,10 @@ def ingest(file: Path, home: Path) -> Callable[[], None]:
     from audit_pipeline.ingest import ingest_day
 
     lake, streams = opened(home)
-    landed = home / "landing" / "runs" / DAY.isoformat() / file.name
-    landed.parent.mkdir(parents=True)
-    os.link(file, landed)
+    landed = home / "landing" / "runs" / DAY.isoformat()
+    landed.mkdir(parents=True)
+    for each in sorted(file.iterdir()) if file.is_dir() else [file]:
+        os.link(each, landed / each.name)
 
     def work() -> None:
         ingest_day(lake, streams, DAY, today=DAY, now=lambda: datetime.now(UTC), entropy=os.urandom)  # type: ignore[arg-type]
@@ -58,8 +59,20 @@ def ingest_metrics(file: Path, home: Path) -> Callable[[], None]:
     return ingest(file.with_name("metrics.jsonl"), home)
 
 
+def ingest_small(file: Path, home: Path) -> Callable[[], None]:
+    """The same for many files of a kilobyte."""
+    return ingest(file.with_name("small"), home)
+
+
+def ingest_joined(file: Path, home: Path) -> Callable[[], None]:
+    """The records of those files in one."""
+    return ingest(file.with_name("joined.jsonl"), home)
+
+
 def derive(file: Path, home: Path) -> Callable[[], None]:
     """The event tables of what was taken in."""
+    import pandas  # noqa: F401 - pyarrow imports it when it is first asked for a column
+
     from audit_pipeline.derive import derive_events
 
     lake, _ = opened(home)
@@ -180,7 +193,19 @@ def main() -> None:
         return
     name, file, home = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     home.mkdir(parents=True, exist_ok=True)
-    works = (ingest, ingest_rollouts, ingest_metrics, derive, seal, verify, decode, plain_arro3, plain_daft)
+    works = (
+        ingest,
+        ingest_rollouts,
+        ingest_metrics,
+        ingest_small,
+        ingest_joined,
+        derive,
+        seal,
+        verify,
+        decode,
+        plain_arro3,
+        plain_daft,
+    )
     work = {function.__name__: function for function in works}[name](file, home)
     start = time.perf_counter()
     work()
