@@ -1,8 +1,6 @@
 """The event rows of records, read back from their data files: the same rows, whoever derives them."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -12,6 +10,7 @@ import pyarrow.parquet as pq
 from audit_pipeline import tlog
 from audit_pipeline.formats.adapter import SourceContext
 from audit_pipeline.formats.adapters import ADAPTERS, derive_parts
+from audit_pipeline.lake.ahead import map_ahead
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit
 from audit_pipeline.lake.declared import SOURCES
@@ -22,7 +21,6 @@ from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records.pseudonyms import PersonKeys
 
 _BATCH_ROWS = 2048  # a record may be a hundred metrics
-_WORKERS = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Rows = list[tuple[int, bytes, str]]
@@ -35,17 +33,12 @@ def derived_rows(
     lake: Lake, records: OpenTable, commit: Commit, people: PersonKeys
 ) -> Iterator[tuple[str, dict[str, pa.Table]]]:
     """(format, event rows by table) that a commit of `records` gives, a bounded number at a time and in order."""
-    waiting: deque[tuple[str, Future[dict[str, pa.Table]]]] = deque()
-    # Much of it runs without the interpreter's lock: two at once take less time than one after the other.
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for data_file in (file.name for file in commit.files):
-            for format_name, parts in _grouped(_snapshots(lake, records, data_file)):
-                waiting.append((format_name, pool.submit(derive_parts, format_name, parts, people)))
-                if len(waiting) > _WORKERS:
-                    name, derived = waiting.popleft()
-                    yield name, derived.result()
-        for name, derived in waiting:
-            yield name, derived.result()
+
+    def derive(group: tuple[str, list[Part]]) -> tuple[str, dict[str, pa.Table]]:
+        return group[0], derive_parts(*group, people)
+
+    for file in commit.files:
+        yield from map_ahead(derive, _grouped(_snapshots(lake, records, file.name)))
 
 
 def _grouped(snapshots: Iterable[tuple[str, SourceContext, Rows]]) -> Iterator[tuple[str, list[Part]]]:

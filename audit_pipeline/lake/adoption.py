@@ -13,6 +13,7 @@ from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError
 from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.lake import evidence
+from audit_pipeline.lake.ahead import map_ahead
 from audit_pipeline.lake.batches import Batch, batch_file, read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.compression import decompressed, skip
@@ -80,8 +81,9 @@ def check_new_commits(lake: Lake, first: int) -> int:
     records = lake.find(RECORDS)
     if records is None:
         return 0
-    for _, commit in records.commits(max(first, 1), records.version):
-        _check_commit(lake, records, commit)
+    commits = records.commits(max(first, 1), records.version)
+    for _ in map_ahead(lambda numbered: _check_commit(lake, records, numbered[1]), commits):
+        pass  # the first that does not hold raises
     return records.version
 
 

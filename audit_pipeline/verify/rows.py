@@ -1,15 +1,14 @@
 """Rows, their commits and the kept sources against the source entries."""
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import AuditError, ProofError
 from audit_pipeline.lake.adoption import check_object
+from audit_pipeline.lake.ahead import map_ahead
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.declared import SOURCES
@@ -21,11 +20,8 @@ from audit_pipeline.records import canonical
 from audit_pipeline.verify.findings import DayRange, Findings, Problem
 from audit_pipeline.verify.tables import Replay
 
-_WORKERS = 2
 _MORE_ROWS = 1_000_000  # than its commit says a file may have and still be read, to name those that do not belong
 _KEPT_CONTAINERS = ("json", "csv", "parquet", "tfrecord", "sqlite", "whole")
-
-_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,7 @@ def check_rows(records: Replay, entries: Entries, days: DayRange, findings: Find
         (file,) = records.commits[version].files
         return _read_file(records.table, file.name, sum(entry.records for entry in entries.by_version[version]))
 
-    for version, found in zip(versions, _read_ahead(read, versions), strict=True):
+    for version, found in zip(versions, map_ahead(read, versions), strict=True):
         if isinstance(found, str):
             findings.add("records", found)
         else:
@@ -140,18 +136,6 @@ def _check_file(entries: Iterable[tlog.SourceEntry], found: dict[SnapshotName, F
         day, where = ", ".join(sorted(map(str, rows.days))), f"{positions[0]}-{positions[-1]}"
         message = f"{rows.count} rows outside the snapshots of their file's commit"
         findings.problem(Problem("records", day, name[0], where, message))
-
-
-def _read_ahead(read: Callable[[int], _Read], versions: Iterable[int]) -> Iterator[_Read]:
-    """What `read` gives for each version, in order; a few are read ahead, not all: what waits takes memory."""
-    waiting: deque[Future[_Read]] = deque()
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for version in versions:
-            waiting.append(pool.submit(read, version))
-            if len(waiting) > _WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _check_kept(lake: Lake, entry: tlog.SourceEntry, row: dict[str, Any], findings: Findings) -> None:
