@@ -193,28 +193,34 @@ def _runs(batch: pa.RecordBatch, file: str) -> Iterator[tuple[SnapshotName, Foun
     is_new = np.ones(batch.num_rows, bool)
     is_new[1:] = (codes[1:] != codes[:-1]) | (generations[1:] != generations[:-1]) | (snapshots[1:] != snapshots[:-1])
     starts = np.append(np.flatnonzero(is_new), batch.num_rows)
-    positions = batch["position"].to_numpy()
+    positions, is_odd, days = batch["position"].to_numpy(), _is_odd(batch), pc.unique(batch["day"]).to_pylist()
     for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        part = batch.slice(begin, end - begin)
         name = (sources[begin].as_py(), int(generations[begin]), int(snapshots[begin]))
         yield (
             name,
             FoundRows(
-                set(pc.unique(part["day"]).to_pylist()),
+                set(days if len(days) == 1 else pc.unique(batch["day"][begin:end]).to_pylist()),
                 [positions[begin:end].copy()],
                 [leaves[32 * begin : 32 * end]],
-                _exceptions(part),
+                _exceptions(batch, begin + np.flatnonzero(is_odd[begin:end])),
             ),
         )
 
 
-def _exceptions(rows: pa.RecordBatch) -> list[tuple[int, str, str]]:
+def _is_odd(rows: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    """Which rows have another status than `ok`, or a reason."""
     said = {*pc.unique(rows["status"]).to_pylist(), *pc.unique(rows["reason"]).to_pylist()}
     if not all(map(_WORD.fullmatch, said)):
         raise ProofError("a status or reason is not a word of ours")  # a newline in one would read as another line
     is_odd = pc.or_(pc.not_equal(rows["status"], "ok"), pc.not_equal(rows["reason"], ""))
-    odd = rows.select(["position", "status", "reason"]).filter(is_odd)
-    return [(row["position"], row["status"], row["reason"]) for row in odd.to_pylist()]
+    return np.asarray(is_odd.to_numpy(zero_copy_only=False), bool)
+
+
+def _exceptions(rows: pa.RecordBatch, odd: npt.NDArray[np.int64]) -> list[tuple[int, str, str]]:
+    if not len(odd):
+        return []
+    found = rows.select(["position", "status", "reason"]).take(pa.array(odd))
+    return [(row["position"], row["status"], row["reason"]) for row in found.to_pylist()]
 
 
 _SALT_LENGTHS = pa.scalar({"min": SALT_BYTES, "max": SALT_BYTES}, pa.struct([("min", pa.int32()), ("max", pa.int32())]))
