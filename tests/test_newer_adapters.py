@@ -199,3 +199,19 @@ def test_a_commit_that_hides_rows_is_no_such_round(two_days: LakeForTests, commi
     messages = [problem.message for problem in two_days.verify().problems]
 
     assert any("not what a run of ours commits there" in message for message in messages)
+
+
+def test_a_planted_round_is_found_by_deriving_again(two_days: LakeForTests) -> None:
+    """In our form, between two runs: the next one lists it, and only the records say that rows are missing."""
+    table = two_days.lake.open(EVENTS["annotations"])
+    hidden = Commit(0, AGAIN_APP, 1, (), replaced=tuple(table.active_files()))
+    table.files.put_new(commit_file(table.version + 1), format_commit(hidden))
+    two_days.land("c/pairs.jsonl", PAIR)
+    two_days.run()
+    assert len(two_days.rows("annotations")) == 1
+
+    found = two_days.verify(people=load_person_keys(two_days.places.keys, None))
+
+    assert [problem.message for problem in found.problems] == [
+        f"{n}.parquet: not there, though commit {n} of `records` gives events" for n in (1, 2)
+    ]
