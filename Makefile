@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo test test-slow test-all real-runs lint format docs screenshots bench clean
+.PHONY: install demo test test-slow test-all real-runs lint format docs screenshots bench bench-growth clean
 
 install: $(STAMP)
 
@@ -57,6 +57,10 @@ docs: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/run.py
+
+# What grows how; takes a quarter of an hour.
+bench-growth: $(STAMP)
+	$(BIN)/python benchmarks/growth.py
 
 # Needs chromium. Pictures of the UI on the demo's home.
 screenshots: demo

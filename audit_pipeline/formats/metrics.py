@@ -42,17 +42,18 @@ CANONICAL_NAMES = {
 """What TRL, OpenRLHF and verl call the numbers of CANONICAL_METRICS, without `train/`, `eval/` or `eval_` in front."""
 
 _SPLIT = re.compile(r"(train|eval|val|test|system)(?:/|_(?=.))|val-")
+_LONGEST = 64  # more of a name is not looked at, nor remembered: all that is known is shorter
 _SUMMARY = re.compile(r"(?:train/)?(?:train_(?:loss|runtime|samples_per_second|steps_per_second)|total_flos)")
 
 
-@lru_cache(4096)
 def split_of(metric: str) -> str:
     """`train`, `eval`, `summary` or `system`, by the name that a trainer gives a metric."""
-    if _SUMMARY.fullmatch(metric):
-        return "summary"
-    found = _SPLIT.match(metric)
-    prefix = found[1] if found else "train"
-    return {"train": "train", "system": "system"}.get(prefix or "val", "eval")
+    return _split_of(metric[:_LONGEST])
+
+
+def canonical_of(metric: str) -> str | None:
+    """Which of CANONICAL_METRICS a metric is; None where it is none."""
+    return _canonical_of(metric[:_LONGEST])
 
 
 @lru_cache
@@ -62,8 +63,16 @@ def always(split: str) -> Callable[[str], str]:
 
 
 @lru_cache(4096)
-def canonical_of(metric: str) -> str | None:
-    """Which of CANONICAL_METRICS a metric is; None where it is none."""
+def _split_of(metric: str) -> str:
+    if _SUMMARY.fullmatch(metric):
+        return "summary"
+    found = _SPLIT.match(metric)
+    prefix = found[1] if found else "train"
+    return {"train": "train", "system": "system"}.get(prefix or "val", "eval")
+
+
+@lru_cache(4096)
+def _canonical_of(metric: str) -> str | None:
     return CANONICAL_NAMES.get(metric) or CANONICAL_NAMES.get(re.sub(r"^(?:train/|eval/|eval_)", "", metric))
 
 

@@ -44,7 +44,8 @@ class EventRows:
 
     def add(self, position: int, table: str, values: dict[str, Any] | Metrics) -> None:
         """Add an event of the record at `position`, or all of its metrics. Never raises on a value of whatever type."""
-        self._add(len(self._sources) - 1, position, table, values)
+        if type(values) is not Metrics or values.values:
+            self._add(len(self._sources) - 1, position, table, values)
 
     def add_no_event(self, position: int, why: str) -> None:
         """Say why the record at `position` gives no event, unless it gave one."""

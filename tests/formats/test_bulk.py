@@ -14,7 +14,7 @@ from audit_pipeline.formats import adapters, record, rows
 from audit_pipeline.formats.adapter import Metrics
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.formats.metric_rows import expand, metric_columns
-from audit_pipeline.formats.metrics import always, split_of
+from audit_pipeline.formats.metrics import CANONICAL_NAMES, always, canonical_of, split_of
 from audit_pipeline.formats.record import parse_objects, parse_record
 from audit_pipeline.records.events import EVENT_SCHEMAS
 from tests.formats.support import PEOPLE, source
@@ -43,6 +43,8 @@ ODD_RECORDS = [
     b'{"a":"' + b"x" * 300 + b'"}',
     b'{"a":' + b"[" * 300 + b"]" * 300 + b"}",
     b'{"a":123456789012345678901234567890.5e-3}',
+    b'{"a":' + b"1" * 5000 + b"}",
+    b'{"a":' + b"1" * 5000 + b".5}",
 ]
 
 
@@ -98,6 +100,16 @@ def test_metrics_built_by_column_are_what_they_are_row_by_row(entries: list[Metr
     for name, found in by_column.items():
         assert found.schema == EVENT_SCHEMAS[name]
         assert repr(found.to_pylist()) == repr(by_row[name].to_pylist())
+
+
+def test_an_entry_without_metrics_gives_no_row() -> None:
+    assert table([Metrics({}, {"step": 1}, split_of)], one_by_one=False) == {}
+
+
+def test_names_are_told_by_their_start_and_not_remembered_whole() -> None:
+    assert max(map(len, CANONICAL_NAMES)) < 60
+    assert split_of("eval/" + "x" * 10**6) == "eval"
+    assert canonical_of("loss" + " " * 10**6) is None
 
 
 def test_plain_metrics_are_built_by_column() -> None:
