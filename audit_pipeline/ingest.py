@@ -220,7 +220,7 @@ class _Worker:
         with ThreadPoolExecutor(_WORKERS) as pool:
             try:
                 for taken in self._batches(states):
-                    if len(waiting) >= _WORKERS:
+                    if len(waiting) > _WORKERS:  # one waits, so that no worker does
                         self._settle(*waiting.popleft())
                     number += 1
                     waiting.append((number, pool.submit(self._write, number, taken, self._now())))

@@ -5,16 +5,13 @@ canonical JSON (docs/evidence-format.md sections 1 and 2). Nothing but OSError e
 to its end gives the items so far and one last quarantined record that says that the rest is in `evidence/`.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO
-
-import msgspec
 
 from audit_pipeline.containers.csv_items import iter_csv
 from audit_pipeline.containers.item import Item
 from audit_pipeline.containers.json_items import iter_json
-from audit_pipeline.containers.json_text import any_line_nests_too_deep, check_syntax, nests_too_deep
+from audit_pipeline.containers.json_text import check_syntax, nests_too_deep
 from audit_pipeline.containers.parquet_items import iter_parquet
 from audit_pipeline.containers.sqlite_items import iter_sqlite
 from audit_pipeline.containers.tfrecord_items import iter_tfrecord
@@ -26,7 +23,6 @@ _READERS = {
     "tfrecord": iter_tfrecord,
     "sqlite": iter_sqlite,
 }
-_RAW = msgspec.json.Decoder(msgspec.Raw)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -57,25 +53,3 @@ def json_line_status(line: bytes, is_first: bool) -> tuple[str, str]:
     except ValueError:
         return "quarantined", "invalid_json"
     return "ok", ""
-
-
-def fast_lines_ok(chunk: bytes, lines: int) -> bool:
-    """Whether `chunk` is `lines` lines, each one JSON text by `json_line_status`. False may also mean "look closer".
-
-    The last line may lack its newline. Lines are decoded one by one: `decode_lines` also takes two values on one
-    line and one value over two, so its count proves nothing. Raw values skip UTF-8, so that is checked beside them.
-    """
-    split = chunk.split(b"\n")
-    if not split[-1]:
-        split.pop()
-    if len(split) != lines or any_line_nests_too_deep(chunk):
-        return False
-    try:
-        chunk.isascii() or chunk.decode()
-    except UnicodeDecodeError:
-        return False
-    try:
-        deque(map(_RAW.decode, split), maxlen=0)
-    except (msgspec.MsgspecError, RecursionError):
-        return False
-    return True

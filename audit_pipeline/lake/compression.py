@@ -27,20 +27,25 @@ def decompressed(file: BinaryIO, compression: str) -> Iterator[BinaryIO]:
     yield cast(BinaryIO, _Pieces(pieces))
 
 
+def read_into(stream: BinaryIO, buffer: memoryview) -> tuple[int, bool]:
+    """(bytes read into `buffer`, all of it unless the stream ends, whether the stream broke there)."""
+    count = 0
+    while count < len(buffer):
+        try:
+            read = stream.readinto(buffer[count:])  # type: ignore[attr-defined]
+        except OSError:
+            return count, True
+        if not read:
+            break
+        count += read
+    return count, False
+
+
 def read_up_to(stream: BinaryIO, count: int) -> tuple[bytes, bool]:
     """(at most `count` bytes, whether the stream broke there)."""
-    pieces: list[bytes] = []
-    left = count
-    while left:
-        try:
-            piece = stream.read(left)
-        except OSError:
-            return b"".join(pieces), True
-        if not piece:
-            break
-        pieces.append(piece)
-        left -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces), False
+    buffer = bytearray(count)
+    found, is_broken = read_into(stream, memoryview(buffer))
+    return bytes(memoryview(buffer)[:found]), is_broken
 
 
 def skip(stream: BinaryIO, count: int) -> None:

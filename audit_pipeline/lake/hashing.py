@@ -53,10 +53,10 @@ def fixed_width(values: bytes, width: int) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(values) // width, [None, pa.py_buffer(offsets), pa.py_buffer(values)])
 
 
-def binary_values(values: bytes, offsets: npt.NDArray[np.int64]) -> pa.Array:
+def binary_values(values: pa.Buffer, offsets: npt.NDArray[np.int64]) -> pa.Array:
     """A binary array of len(offsets) - 1 values that lie one after the other in `values`, without a copy of them."""
     narrow = offsets.astype(np.int32)
-    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(narrow), pa.py_buffer(values)])
+    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(narrow), values])
 
 
 def _sha256(*columns: pa.Array) -> bytes:

@@ -50,7 +50,7 @@ class Snapshot:
 class Lines:
     """Whole lines as they lie in the source. `ends[i]`: offset of line i's newline, or the size if it has none."""
 
-    raw: bytes | memoryview
+    raw: memoryview
     ends: npt.NDArray[np.int64]
     is_first: bool
     reason: str

@@ -1,13 +1,16 @@
 """The status of JSON lines: the fast check never accepts what the exact one refuses."""
 
 import json
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_pipeline.containers.items import fast_lines_ok, json_line_status
+from audit_pipeline.containers.items import json_line_status
 from audit_pipeline.containers.json_text import MAX_DEPTH
+from audit_pipeline.containers.lines import fast_lines_ok, line_exceptions
 
 OK = ("ok", "")
 
@@ -55,6 +58,10 @@ BAD = [
 ]
 
 
+def is_accepted_fast(lines: Sequence[bytes], end: bytes = b"\n") -> bool:
+    return fast_lines_ok(b"\n".join(lines) + end, np.array([len(line) for line in lines], np.int64))
+
+
 @pytest.mark.parametrize("line", GOOD)
 def test_a_json_text_is_ok(line: bytes) -> None:
     """Also where Python's JSON is wider than RFC 8259: NaN; and a blank line is a record like any other."""
@@ -64,7 +71,7 @@ def test_a_json_text_is_ok(line: bytes) -> None:
 @pytest.mark.parametrize(("line", "reason"), BAD)
 def test_a_line_that_is_no_json_text_is_quarantined(line: bytes, reason: str) -> None:
     assert json_line_status(line, False) == ("quarantined", reason)
-    assert not fast_lines_ok(line + b"\n", 1)
+    assert not is_accepted_fast([line])
 
 
 def test_a_byte_order_mark_may_open_the_first_line_only() -> None:
@@ -76,7 +83,7 @@ def test_depth_counts_brackets_outside_strings_only() -> None:
     deep = b"[" * MAX_DEPTH + b'"' + b"[" * 1000 + b'\\"[["' + b"]" * MAX_DEPTH
 
     assert json_line_status(deep, False) == OK
-    assert fast_lines_ok(deep, 1)
+    assert is_accepted_fast([deep])
 
 
 def test_the_same_depth_is_refused_wherever_it_is_called_from() -> None:
@@ -89,31 +96,39 @@ def test_the_same_depth_is_refused_wherever_it_is_called_from() -> None:
     assert from_depth(0) == from_depth(400) == OK
 
 
-@pytest.mark.parametrize(
-    ("chunk", "lines"),
-    [
-        (b'{"a": 1}\n{"b": 2}\n', 2),
-        (b'{"a": 1}\n{"b": 2}', 2),
-        (b'{"a": 1}\r\n{"b": "\xc3\xa9"}\r\n', 2),
-    ],
-)
-def test_plain_lines_are_accepted_fast(chunk: bytes, lines: int) -> None:
-    assert fast_lines_ok(chunk, lines)
+@pytest.mark.parametrize("end", [b"\n", b""])
+@pytest.mark.parametrize("end_of_line", [b"", b"\r"])
+def test_plain_lines_are_accepted_fast(end_of_line: bytes, end: bytes) -> None:
+    lines = [b'{"a": 1}', b'{"b": "\xc3\xa9"}', b"12", b'{"c":' + b" " * 1000 + b"[1]}"]
+
+    assert is_accepted_fast([line + end_of_line for line in lines], end)
 
 
 @pytest.mark.parametrize(
-    ("chunk", "lines"),
+    "lines",
     [
-        (b"1 2\n[3,\n4]\n", 3),  # two values on one line, one over two: three values all the same
-        (b"1 2\n\n", 2),
-        (b'{"a":\n1}\n', 2),
-        (b'"a\nb"\n', 2),
-        (b"{}\n{}\n", 3),
-        (b"{}\n{}\n", 1),
+        [b"1 2", b"[3,", b"4]"],  # two values on one line, one over two: three values all the same
+        [b"[1", b"]{}", b" 22"],
+        [b"  [1", b"]22 3", b"4"],  # and the first as long as its line
+        [b" [1", b"]", b"2"],
+        [b"1 2", b""],
+        [b'{"a":', b"1}"],
+        [b'"a', b'b"'],
+        [b"{}\r", b"\r", b"1"],
+        [b""],
     ],
 )
-def test_values_that_are_not_one_per_line_are_not_accepted(chunk: bytes, lines: int) -> None:
-    assert not fast_lines_ok(chunk, lines)
+def test_values_that_are_not_one_per_line_are_not_accepted(lines: Sequence[bytes]) -> None:
+    assert not is_accepted_fast(lines)
+
+
+@settings(max_examples=3000, deadline=None)
+@given(st.lists(st.text("[]{}1, \r", max_size=6), min_size=1, max_size=5))
+def test_however_values_lie_on_lines_only_one_per_line_is_accepted(texts: list[str]) -> None:
+    lines = [text.encode() for text in texts]
+
+    if is_accepted_fast(lines):
+        assert all(json_line_status(line, False) == OK and line.strip() for line in lines)
 
 
 json_values = st.recursive(
@@ -143,8 +158,24 @@ def test_what_the_fast_check_accepts_the_exact_one_accepts(chunk: bytes) -> None
     lines = chunk.split(b"\n")
 
     for line in lines:
-        if fast_lines_ok(line, 1):
+        if is_accepted_fast([line]):
             assert json_line_status(line, False) == OK
             json.loads(line, parse_int=str)
-    if fast_lines_ok(chunk, len(lines)):
+    if is_accepted_fast(lines, b""):
         assert all(json_line_status(line, False) == OK for line in lines)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(damaged_lines(), max_size=4), st.integers(1, 400), st.booleans())
+def test_odd_lines_among_many_are_found_one_by_one(damaged: list[bytes], plain: int, is_first: bool) -> None:
+    """Chunks of lines are taken apart until a line stands alone: the same lines are found as by looking at each."""
+    lines = [b'{"a": [1, 2]}'] * plain
+    for at, odd in enumerate(damaged):
+        lines[at * 97 % plain : 0] = odd.split(b"\n")
+
+    found = line_exceptions(
+        memoryview(b"\n".join(lines)), np.array([len(line) for line in lines], np.int64), "jsonl", is_first=is_first
+    )
+
+    exact = [(at, *json_line_status(line, is_first and at == 0)) for at, line in enumerate(lines)]
+    assert found == [one for one in exact if one[1] != "ok"]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from audit_pipeline.containers.items import iter_items
@@ -216,7 +217,7 @@ def records_of(content: bytes, container: str) -> list[Record]:
         return [(0, canonical.dump_canonical(record), "ok")]
     if container in {"jsonl", "text"}:
         lines = content.removesuffix(b"\n").split(b"\n")
-        found = line_exceptions(content, len(lines), container, is_first=True)
+        found = line_exceptions(memoryview(content), np.array(list(map(len, lines))), container, is_first=True)
         odd = {at: status for at, status, _ in found}
         return [(at, line, odd.get(at, "ok")) for at, line in enumerate(lines)]
     return [(at, record, status) for at, (record, status, _) in enumerate(iter_items(container, io.BytesIO(content)))]
