@@ -50,6 +50,8 @@ class StreamCounts:
     """Of the data files written."""
     formats: dict[str, int]
     """Sources taken from, by format."""
+    data_files: dict[str, str]
+    """SHA-256 of each data file that this call wrote itself, by name: `seal_day` need not compare its rows again."""
 
 
 class _Overtaken(Exception):
@@ -161,6 +163,7 @@ class _Worker:
         self._files = 0
         self._totals: Counter[str] = Counter()
         self._formats: dict[str, str] = {}
+        self._written: dict[str, str] = {}
         self.unreadable: list[str] = []
 
     def run(self) -> StreamCounts:
@@ -183,6 +186,7 @@ class _Worker:
             partial_tails=totals["partial_tails"],
             size_bytes=totals["size_bytes"],
             formats=dict(Counter(self._formats.values())),
+            data_files=self._written,
         )
 
     def _adopt(self) -> None:
@@ -216,7 +220,7 @@ class _Worker:
         # Of all days: where a stream's path was changed, a source may have been taken in on another day.
         states = newest_states(sources, self._stream.name)
         number = self._records.transaction(self._app)
-        waiting: deque[tuple[int, Future[NewObject]]] = deque()
+        waiting: deque[tuple[int, Future[tuple[NewObject, str]]]] = deque()
         with ThreadPoolExecutor(_WORKERS) as pool:
             try:
                 for taken in self._batches(states):
@@ -230,7 +234,7 @@ class _Worker:
                 for _, future in waiting:
                     future.cancel()
                     if not future.cancelled() and future.exception() is None:
-                        future.result().__exit__()
+                        future.result()[0].__exit__()
 
     def _batches(self, states: dict[str, SourceState]) -> Iterator[list[Taken]]:
         """Snapshots in batches of about SNAPSHOT_BYTES, so that many small sources share a file and a commit."""
@@ -267,16 +271,19 @@ class _Worker:
         if batch:
             yield batch
 
-    def _write(self, number: int, taken: list[Taken], now: datetime) -> NewObject:
+    def _write(self, number: int, taken: list[Taken], now: datetime) -> tuple[NewObject, str]:
         lake_id, name = self._lake.lake_id, self._file(number)
-        return write_batch(self._records, name, lake_id, self._stream.name, self._batch_day, number, taken, now)
+        new = write_batch(self._records, name, lake_id, self._stream.name, self._batch_day, number, taken, now)
+        return new, new.digest()
 
-    def _settle(self, number: int, future: "Future[NewObject]") -> None:
+    def _settle(self, number: int, future: "Future[tuple[NewObject, str]]") -> None:
         """Give the batch's file its name and commit it; strictly in order, so that no number is ever skipped."""
-        with future.result() as new:
+        new, digest = future.result()
+        with new:
             if not new.publish():
                 raise _Overtaken
         self._commit(number)
+        self._written[self._file(number)] = digest
 
     def _commit(self, number: int) -> None:
         """Commit data file `number`, whoever wrote it."""

@@ -81,7 +81,7 @@ def _inventory(
     sealed = before.log_size if before else 0
     if before is not None and (versions, log_size) == (before.tables, sealed):
         return None
-    check_new_commits(lake, max(covered.get(RECORDS.name, 0), checked) + 1)
+    check_new_commits(lake, max(covered.get(RECORDS.name, 0), checked) + 1, {})
     paths = {path for name, table in tables.items() for path in _table_files(table, covered.get(name, -1) + 1)}
     paths.update(_log_files(lake, sealed, log_size))
     files = []

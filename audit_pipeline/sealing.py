@@ -5,9 +5,10 @@ the log's next row and its commit decide the index; tiles, mark and checkpoint f
 create-only or gives the same bytes again, so whoever comes next finishes it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -38,6 +39,7 @@ from audit_pipeline.lake.tables import describe_file, offer_rows, put_rows
 from audit_pipeline.records import canonical
 
 _ATTEMPTS = 100
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _REMOVE = "nothing of ours wrote it: remove it and run this day again"
 
 
@@ -82,8 +84,11 @@ def seal_day(
     today: date,
     now: Callable[[], datetime],
     entropy: Callable[[int], bytes],
+    written: Mapping[str, str] = _NOTHING,
 ) -> SealReport:
     """Seal what no earlier segment of `day` covers, append the entry and publish. An empty day is sealed once.
+
+    `written`: SHA-256 by name of the data files that ingest says it wrote; the rows of all others are compared first.
 
     Raises:
         InputError: the day has not begun, the key does not open, or the clock is behind the last seal.
@@ -97,7 +102,7 @@ def seal_day(
     terms = _Terms(policy_digest, people.key_id)
     covered = check_goes_on(lake)
     _check_log_is_ours(lake)
-    checked = check_new_commits(lake, covered.get(RECORDS.name, 0) + 1)
+    checked = check_new_commits(lake, covered.get(RECORDS.name, 0) + 1, written)
     is_new = False
     while True:
         log = read_log(lake.open(SEALS))

@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class LakeForTests:
             rehash=rehash,
         )
 
-    def seal(self, day: date = TODAY) -> SealReport:
+    def seal(self, day: date = TODAY, written: Mapping[str, str] | None = None) -> SealReport:
         return seal_day(
             self.lake,
             day,
@@ -77,6 +77,7 @@ class LakeForTests:
             today=TODAY,
             now=lambda: self.now,
             entropy=self.entropy,
+            written=written or {},
         )
 
     def run(self, day: date = TODAY) -> SealReport:

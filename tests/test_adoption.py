@@ -1,5 +1,7 @@
 """What somebody plants under the name that comes next, or leads the pipeline to, is not signed by an honest run."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -18,13 +20,13 @@ from audit_pipeline import tlog
 from audit_pipeline.derive import derive_events
 from audit_pipeline.errors import AuditError, ProofError
 from audit_pipeline.ingest import days_to_run
-from audit_pipeline.lake.commits import Commit
+from audit_pipeline.lake.commits import Commit, commit_file, format_commit
 from audit_pipeline.lake.declared import EVENTS, RECORDS, SOURCES
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.projection import complete_sources
 from audit_pipeline.lake.query import connect
-from audit_pipeline.lake.tables import write_parquet
+from audit_pipeline.lake.tables import describe_file, write_parquet
 from audit_pipeline.verify.apart import verify_apart
 from tests.lakes import TODAY, LakeForTests
 
@@ -115,8 +117,6 @@ def draft(lake: LakeForTests, change: Callable[[tlog.SealEntry, list[tlog.Source
 
 
 def refit(seal: tlog.SealEntry, entries: list[tlog.SourceEntry], **changes: object) -> tlog.SealEntry:
-    import dataclasses
-
     root = tlog.tree_root(tlog.hash_leaves(map(tlog.format_source, entries)), hash_nodes).hex()
     return dataclasses.replace(
         seal,
@@ -237,6 +237,49 @@ def test_a_planted_batch_with_lying_statistics_is_not_committed(lake: LakeForTes
 
     with pytest.raises(AuditError):
         lake.ingest()
+
+
+def test_rows_of_a_data_file_that_a_run_says_it_wrote_are_not_read_before_the_seal(lake: LakeForTests) -> None:
+    """Only its bytes are: shown by a file whose rows do not fit its entries, vouched for all the same."""
+    lake.land("a.jsonl", b"".join(b'{"n":%d}\n' % n for n in range(50)))
+    written = lake.ingest()["runs"].data_files
+    path = lake.data_file()
+    assert written == {f"runs/{TODAY}/1.parquet": hashlib.sha256(path.read_bytes()).hexdigest()}
+    with_other_rows(lake, path)
+
+    with pytest.raises(ProofError, match="do not give the sealed root"):
+        lake.seal(written=written)
+    lake.seal(written={name: hashlib.sha256(path.read_bytes()).hexdigest() for name in written})
+
+    assert any("do not give the sealed root" in problem.message for problem in lake.verify().problems)
+
+
+def with_other_rows(lake: LakeForTests, path: Path) -> None:
+    """Forge a record, and the commit to say of the file what it now is."""
+    with pq.ParquetFile(path) as file:
+        rows, footer = file.read(), file.metadata.metadata[b"audit.batch"].decode()
+    records = [b'{"n":99}', *rows["record"].to_pylist()[1:]]
+    rows = rows.set_column(5, "record", pa.array(records, pa.binary()))
+    with path.open("wb") as new:
+        writer = write_parquet(new, RECORDS.schema, RECORDS.indexed, {"audit.batch": footer})
+        writer.write_table(rows.cast(RECORDS.schema))
+        writer.close()
+    table = lake.lake.open(RECORDS)
+    ((_, commit),) = table.commits(1, 1)
+    stored = dataclasses.replace(commit, files=(describe_file(table, commit.files[0].name),))
+    (table.path / commit_file(1)).write_bytes(format_commit(stored))
+
+
+def test_a_commit_with_lying_statistics_is_not_signed(lake: LakeForTests) -> None:
+    """Engines skip a file by what its commit says of it."""
+    lake.land("a.jsonl", b"{}\n" * 50)
+    written = lake.ingest()["runs"].data_files
+    path = lake.places.lake / "restricted/records" / commit_file(1)
+    path.write_bytes(path.read_bytes().replace(rb"\"position\": 49", rb"\"position\": 48"))
+
+    for known in ({}, written):
+        with pytest.raises(ProofError, match="its commit says otherwise"):
+            lake.seal(written=known)
 
 
 def test_a_link_at_the_next_name_ends_the_run_and_not_in_a_loop(lake: LakeForTests) -> None:

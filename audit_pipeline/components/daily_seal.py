@@ -79,6 +79,7 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
                 today=utc_now().date(),
                 now=utc_now,
                 entropy=system_entropy,
+                written=data_files_written(context),
             )
             take_inventory(lake, passphrase=key_passphrase(), checked=report.checked)
             context.log.info(f"{day}: {'sealed' if report.is_new else 'unchanged'}, log size {report.log_size}")
@@ -103,6 +104,15 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
             return dg.MaterializeResult(metadata=_inventory_metadata(lake, report))
 
         return inventory
+
+
+def data_files_written(context: dg.AssetExecutionContext) -> Mapping[str, str]:
+    """The data files that the day's newest materialisation of `records` says it wrote."""
+    wanted = dg.AssetRecordsFilter(dg.AssetKey("records"), asset_partitions=[context.partition_key])
+    (newest,) = context.instance.fetch_materializations(wanted, limit=1).records or (None,)
+    materialization = newest and newest.asset_materialization
+    said = materialization and materialization.metadata.get(specs.DATA_FILES)
+    return said.value if isinstance(said, dg.JsonMetadataValue) and isinstance(said.value, dict) else {}
 
 
 def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:

@@ -170,6 +170,9 @@ def _records_metadata(lake: Lake, day: date, counts: Mapping[str, StreamCounts])
         specs.QUARANTINED: dg.MetadataValue.int(sum(total["quarantined"] for total in totals.values())),
         specs.NEW_RECORDS: dg.MetadataValue.int(sum(found.records for found in counts.values())),
         specs.PATH: dg.MetadataValue.path(RECORDS.uri(lake.places.lake)),
+        specs.DATA_FILES: dg.MetadataValue.json(
+            {k: v for found in counts.values() for k, v in found.data_files.items()}
+        ),
     }
 
 

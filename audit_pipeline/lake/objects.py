@@ -4,6 +4,7 @@ delta-rs syncs nothing on a local disk, so what must survive a power cut is writ
 """
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -38,6 +39,13 @@ class NewObject:
             self.file.write(content)
         except OSError as err:
             raise StorageError(f"{self._path}: cannot be written: {err.strerror}; make room and run again") from err
+
+    def digest(self) -> str:
+        """SHA-256 of what was written so far, hex."""
+        self.file.seek(0)
+        digest = hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]
+        self.file.seek(0, os.SEEK_END)
+        return digest
 
     def publish(self) -> bool:
         """Give the object its name. False when that name is taken already: then the other object stands."""
@@ -119,6 +127,14 @@ class Folder:
     def open(self, name: str) -> BinaryIO:
         try:
             return self.file(name).open("rb")
+        except OSError as err:
+            raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
+
+    def digest(self, name: str) -> str:
+        """SHA-256 of an object that is there, hex."""
+        try:
+            with self.open(name) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         except OSError as err:
             raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
 

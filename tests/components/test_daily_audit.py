@@ -1,5 +1,6 @@
 """One day through Dagster, as a run of the daily job sees it."""
 
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import dagster as dg
 import pytest
 
 from audit_pipeline.components import specs
+from audit_pipeline.components.daily_seal import data_files_written
 from audit_pipeline.components.run_logs import landed_days
 from audit_pipeline.demo import flip_bit
 from audit_pipeline.lake.opened import open_lake
@@ -55,6 +57,28 @@ def test_runs_say_what_a_person_wants_to_know(project: Path, definitions: dg.Def
     assert "example.com/audit" in str(seal[specs.CHECKPOINT])
     assert scores[specs.ROWS_ADDED] == 3
     assert all(key.startswith("audit/") for shown in (records, sources, seal, scores) for key in shown)
+
+
+def test_the_seal_is_told_which_data_files_the_run_wrote(project: Path, definitions: dg.Definitions) -> None:
+    """What the records asset says is what the seal finds; a file that was changed between the two is not signed."""
+    land(project, "verl/rollouts/1.jsonl", ROLLOUTS)
+    partition = {"partition_key": YESTERDAY.isoformat(), "raise_on_error": False, "run_config": QUIET}
+    job = definitions.resolve_job_def("daily_audit")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        taken_in = job.execute_in_process(instance=instance, op_selection=["ingest_day"], **partition)
+        said = metadata(taken_in, "records")[specs.DATA_FILES]
+        with dg.build_asset_context(instance=instance, partition_key=YESTERDAY.isoformat()) as context:
+            assert data_files_written(context) == said
+        (path,) = (load_policy(project, {}).places.lake / "restricted/records").rglob("1.parquet")
+        assert said == {f"runs/{YESTERDAY}/1.parquet": hashlib.sha256(path.read_bytes()).hexdigest()}
+        flip_bit(path)
+        refused = job.execute_in_process(instance=instance, op_selection=["daily_merkle_root"], **partition)
+        assert not refused.success
+        flip_bit(path)
+        sealed = job.execute_in_process(instance=instance, op_selection=["daily_merkle_root"], **partition)
+
+    assert sealed.success
 
 
 def test_a_second_run_changes_no_evidence(project: Path, definitions: dg.Definitions) -> None:
