@@ -59,6 +59,14 @@ def binary_values(values: pa.Buffer, offsets: npt.NDArray[np.int64]) -> pa.Array
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(narrow), values])
 
 
+def joined_values(array: pa.Array) -> bytes:
+    """The values of a binary array, one after another."""
+    values = array.cast(pa.binary())
+    _, offsets, content = values.buffers()
+    ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    return bytes(memoryview(content)[ends[0] : ends[-1]]) if len(values) else b""
+
+
 def _sha256(*columns: pa.Array) -> bytes:
     from datafusion import col, functions
 

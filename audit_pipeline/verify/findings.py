@@ -79,7 +79,7 @@ class DayRange:
 class Findings:
     """Collects what the checks of one verification find."""
 
-    def __init__(self, tell: Callable[[Problem], None]) -> None:
+    def __init__(self, tell: Callable[[Problem], None] = lambda problem: None) -> None:
         self._tell = tell
         self.levels: list[str] = []
         self.notes: list[str] = []
@@ -91,6 +91,14 @@ class Findings:
     def problem(self, problem: Problem) -> None:
         self.problems.append(problem)
         self._tell(problem)
+
+    def merge(self, others: "Findings") -> None:
+        """Take over what was found beside, such as by another thread, and tell of it."""
+        for problem in others.problems:
+            self.problem(problem)
+        self.files += others.files
+        self.sources += others.sources
+        self.records += others.records
 
     def add(self, table: str, message: str, day: date | None = None) -> None:
         """A problem of a table, or of a day in it."""

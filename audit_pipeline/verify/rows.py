@@ -111,17 +111,32 @@ def check_rows(records: Replay, entries: Entries, days: DayRange, findings: Find
     """Every row hashes into its snapshot's root; no row is outside a snapshot, none is missing, none is there twice."""
     versions = [version for version in entries.versions(days) if len(records.commits[version].files) == 1]
 
-    def read(version: int) -> dict[SnapshotName, FoundRows] | str:
+    def check(version: int) -> Findings:
+        found = Findings()
         (file,) = records.commits[version].files
-        return _read_file(records.table, file.name, sum(entry.records for entry in entries.by_version[version]))
+        made = entries.by_version[version]
+        rows = found.guard("records", lambda: _read_file(records.table, file.name, made))
+        if rows is not None:
+            _check_file(made, rows, found)
+            found.guard("records", lambda: check_statistics(records.table, file.name))
+        return found
 
-    for version, found in zip(versions, map_ahead(read, versions), strict=True):
-        if isinstance(found, str):
-            findings.add("records", found)
-        else:
-            _check_file(entries.by_version[version], found, findings)
-            (file,) = records.commits[version].files
-            findings.guard("records", lambda file=file: check_statistics(records.table, file.name))  # type: ignore[misc]
+    for found in map_ahead(check, versions):
+        findings.merge(found)
+
+
+def _read_file(records: OpenTable, name: str, entries: Iterable[tlog.SourceEntry]) -> dict[SnapshotName, FoundRows]:
+    """The rows of a data file by snapshot.
+
+    Raises:
+        AuditError: it cannot be read, or has far more rows than the entries of its commit.
+    """
+    # Before anything is decoded: few bytes can stand for very many rows.
+    expected = sum(entry.records for entry in entries)
+    if (rows := count_rows(records, name)) > 2 * expected + _MORE_ROWS:
+        path = records.files.path(name)
+        raise ProofError(f"{path}: its footer says {rows} rows, its commit's entries {expected}")
+    return rows_of_file(records, name)
 
 
 def _check_file(entries: Iterable[tlog.SourceEntry], found: dict[SnapshotName, FoundRows], findings: Findings) -> None:
@@ -150,17 +165,6 @@ def _check_kept(lake: Lake, entry: tlog.SourceEntry, row: dict[str, Any], findin
                 check_object(lake.evidence, row[column], entry, row["nonce"], compression, start)
             except AuditError as err:
                 findings.add_of("evidence", entry, str(err))
-
-
-def _read_file(records: OpenTable, name: str, expected: int) -> dict[SnapshotName, FoundRows] | str:
-    """The rows of a data file by snapshot, or why it cannot be read."""
-    try:
-        # Before anything is decoded: few bytes can stand for very many rows.
-        if (rows := count_rows(records, name)) > 2 * expected + _MORE_ROWS:
-            return f"{records.files.path(name)}: its footer says {rows} rows, its commit's entries {expected}"
-        return rows_of_file(records, name)
-    except AuditError as err:
-        return str(err)
 
 
 def _name(row: dict[str, object]) -> SnapshotName:
