@@ -11,9 +11,11 @@ MAX_DEPTH = 256
 """Objects and lists within each other. Deeper texts are refused, as one limit for every Python, however deep its own
 stack is: canonical JSON takes two frames a level and Python stops at 1,000 frames."""
 
+LEAST_DEEP = 2 * (MAX_DEPTH + 1)
+"""Bytes of the shortest JSON text that nests too deep."""
+
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z|\\\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_NOT_OPENERS = bytes(set(range(256)) - set(b"[{\n"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -23,14 +25,6 @@ def nests_too_deep(text: bytes) -> bool:
         return False
     brackets = _STRING.sub(b"", text).translate(None, _NOT_BRACKETS)
     return max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH
-
-
-def any_line_nests_too_deep(lines: bytes) -> bool:
-    """The same for any of many lines at once."""
-    openers = lines.translate(None, _NOT_OPENERS)
-    if max(map(len, openers.split(b"\n"))) <= MAX_DEPTH:
-        return False
-    return any(map(nests_too_deep, lines.split(b"\n")))
 
 
 def check_syntax(text: str) -> None:

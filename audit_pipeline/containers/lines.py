@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from audit_pipeline.containers.items import json_line_status
-from audit_pipeline.containers.json_text import MAX_DEPTH, nests_too_deep
+from audit_pipeline.containers.json_text import LEAST_DEEP, nests_too_deep
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _CHUNK_BYTES = 256 << 10  # larger ones take no less time a line
 _PARTS = 16  # of a chunk with an odd line: few enough lines to look at one by one
-_LEAST_DEEP = 2 * (MAX_DEPTH + 1)  # bytes of the shortest JSON text that nests too deep
 
 Lengths = npt.NDArray[np.int64]
 """Bytes of each line, without its newline."""
@@ -71,7 +70,7 @@ def fast_lines_ok(chunk: bytes, lengths: Lengths) -> bool:
         return False
     if len(values) != len(lengths) or not np.array_equal(np.fromiter(map(len, values), np.int64, len(values)), lengths):
         return False
-    return not any(nests_too_deep(bytes(values[at])) for at in np.flatnonzero(lengths >= _LEAST_DEEP))
+    return not any(nests_too_deep(bytes(values[at])) for at in np.flatnonzero(lengths >= LEAST_DEEP))
 
 
 def _has_return(chunk: bytes, lengths: Lengths) -> Lengths:

@@ -9,24 +9,21 @@ import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
 from audit_pipeline.formats.adapter import SourceContext
-from audit_pipeline.formats.adapters import ADAPTERS, derive_parts
+from audit_pipeline.formats.adapters import ADAPTERS, Part, derive_parts
+from audit_pipeline.lake import hashing
 from audit_pipeline.lake.ahead import map_ahead
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit
 from audit_pipeline.lake.declared import SOURCES
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.rows import SnapshotName
+from audit_pipeline.lake.rows import SnapshotName, runs_of
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records.pseudonyms import PersonKeys
 
-_BATCH_ROWS = 2048  # a record may be a hundred metrics
+_READ_ROWS = 1 << 15
+_BATCH_ROWS, _BATCH_BYTES = 1 << 13, 4 << 20  # a record may be a hundred metrics
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-Rows = list[tuple[int, bytes, str]]
-"""(position, record, status)."""
-Part = tuple[SourceContext, Rows]
-"""Rows of one snapshot."""
 
 
 def derived_rows(
@@ -38,25 +35,26 @@ def derived_rows(
         return group[0], derive_parts(*group, people)
 
     for file in commit.files:
-        yield from map_ahead(derive, _grouped(_snapshots(lake, records, file.name)))
+        yield from map_ahead(derive, _grouped(_parts(lake, records, file.name)))
 
 
-def _grouped(snapshots: Iterable[tuple[str, SourceContext, Rows]]) -> Iterator[tuple[str, list[Part]]]:
-    """Parts of one format that follow each other, until there are rows enough: many sources may be of a few each."""
-    format_name, parts, count = "", list[Part](), 0
-    for name, context, rows in snapshots:
-        if parts and (name != format_name or count >= _BATCH_ROWS):
-            yield format_name, parts
-            parts, count = [], 0
+def _grouped(parts: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, list[Part]]]:
+    """Parts of one format that follow each other, until there is enough: many sources may be of a few records each."""
+    format_name, group, records, size_bytes = "", list[Part](), 0, 0
+    for name, part in parts:
+        if group and (name != format_name or records >= _BATCH_ROWS or size_bytes >= _BATCH_BYTES):
+            yield format_name, group
+            group, records, size_bytes = [], 0, 0
         format_name = name
-        parts.append((context, rows))
-        count += len(rows)
-    if parts:
-        yield format_name, parts
+        group.append(part)
+        records += len(part.records)
+        size_bytes += sum(map(len, part.records))
+    if group:
+        yield format_name, group
 
 
-def _snapshots(lake: Lake, records: OpenTable, name: str) -> Iterator[tuple[str, SourceContext, Rows]]:
-    """(format, snapshot, rows) of a data file in the order they were written, a bounded run of rows at a time."""
+def _parts(lake: Lake, records: OpenTable, name: str) -> Iterator[tuple[str, Part]]:
+    """(format, records) of a data file in the order they were written, a bounded run of rows at a time."""
     contexts = {}
     again: dict[SnapshotName, tlog.SourceEntry] = {}
     for snapshot in read_batch(records, name).snapshots:
@@ -77,12 +75,23 @@ def _snapshots(lake: Lake, records: OpenTable, name: str) -> Iterator[tuple[str,
             again[key] = entry
     taken_before = _readable_tails(lake, records, again)
     columns = ["source_id", "generation", "snapshot", "position", "record", "status"]
-    with decoding(records.files.path(name)), pq.ParquetFile(records.files.path(name)) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
-            for key, rows in _runs(batch):
-                before = taken_before.pop(key, None)
-                is_event_already = before is not None and rows[0][1].strip() == before.strip()
-                yield *contexts[key], rows[1:] if is_event_already else rows
+    path = records.files.path(name)
+    with decoding(path), pq.ParquetFile(path, read_dictionary=["source_id", "status"]) as file:
+        for batch in file.iter_batches(_READ_ROWS, columns=columns):
+            for key, begin, end in runs_of(batch):
+                format_name, context = contexts[key]
+                for first in range(begin, end, _BATCH_ROWS):
+                    part = _part(context, batch.slice(first, min(_BATCH_ROWS, end - first)))
+                    before = taken_before.pop(key, None)
+                    if before is not None and part.records[0].strip() == before.strip():  # it is an event already
+                        part = part.of(range(1, len(part.records)))
+                    yield format_name, part
+
+
+def _part(context: SourceContext, rows: pa.RecordBatch) -> Part:
+    is_ok = pc.all(pc.equal(rows["status"], "ok")).as_py()
+    statuses = ["ok"] * rows.num_rows if is_ok else rows["status"].to_pylist()
+    return Part(context, rows["position"].to_numpy().tolist(), hashing.values_of(rows["record"]), statuses)
 
 
 def _readable_tails(
@@ -115,18 +124,3 @@ def _readable_tails(
             if (key_again := wanted.get(tuple(row.values()))) is not None:
                 found[key_again] = record
     return found
-
-
-def _runs(batch: pa.RecordBatch) -> Iterator[tuple[SnapshotName, Rows]]:
-    key: SnapshotName | None = None
-    rows: Rows = []
-    for source_id, generation, snapshot, position, record, status in zip(
-        *(batch[name].to_pylist() for name in batch.schema.names), strict=True
-    ):
-        if key != (source_id, generation, snapshot):
-            if key is not None:
-                yield key, rows
-            key, rows = (source_id, generation, snapshot), []
-        rows.append((position, record, status))
-    if key is not None:
-        yield key, rows

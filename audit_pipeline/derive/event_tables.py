@@ -48,7 +48,9 @@ def older_adapters(table: OpenTable) -> set[str]:
     Raises:
         InputError: of one, a newer version did.
     """
-    older = set()
+    older = set[str]()
+    if table.version == 0:
+        return older
     for adapter in ADAPTERS.values():
         version = table.adapter_version(adapter.name)
         if version > adapter.version:

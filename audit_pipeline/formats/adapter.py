@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from audit_pipeline.formats.record import parse_record
 from audit_pipeline.records import canonical
 
@@ -28,6 +33,9 @@ class Metrics:
     """The split that a metric is of, by its name."""
 
 
+Fields = Mapping[str, Sequence[Any]]
+"""The values of many records that have the same keys, by key: plain JSON, without repeated keys or NaN."""
+
 Event = tuple[int, str, dict[str, Any] | Metrics]
 """(position of its record, table, values by column). A value that does not fit its column moves to `extra_json`. Beside
 the table's own columns the keys `run_id`, `event_time`, `event_time_quality` and `extra` (a dict) may be given.
@@ -43,6 +51,11 @@ class EventRef:
 
     table: str
     ordinal: int
+
+
+Block = tuple[str, npt.NDArray[np.int64], Mapping[str, Any]]
+"""(table, position of the record of each row, values by column) of many events: an array of a column's type, or one
+text, number, EventRef or None for all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,10 @@ class Adapter:
     needs_newline: Callable[[str], bool] = lambda path: False
     """Whether half a line of a file of this path may read as a whole one: then a last line waits for its newline."""
 
+    columns: Callable[[SourceContext, npt.NDArray[np.int64], Fields], Sequence[Block] | None] | None = None
+    """What `events` gives of many records at these positions, by column; None where it does not know how. For formats
+    of which there is so much that a row in Python for each takes too long; tests hold it equal to `events`."""
+
     @property
     def has_events(self) -> bool:
         """Whether it is a tool's; the others only keep."""
@@ -141,6 +158,11 @@ def is_messages(value: Any) -> bool:
 def marked_roles(text: str) -> str:
     """`role_boundaries` of a text: whether words that stand for roles are left in it."""
     return "marker_text" if _MARKER.search(text) else "lost"
+
+
+def marked_roles_of(texts: pa.Array) -> pa.Array:
+    """`marked_roles` of each text."""
+    return pc.if_else(pc.match_substring_regex(texts, _MARKER.pattern), "marker_text", "lost")
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 Other packages add theirs by an entry point of the group PLUGINS (docs/your-own-format.md).
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from audit_pipeline.containers.json_text import nests_too_deep
@@ -77,6 +78,7 @@ _TOOLS = (
 )
 _UNREAD = object()
 _AT_ONCE = 256  # records, of which one that is odd slows all
+_MANY = 64  # records of a source, for which columns are made faster than rows
 _READABLE = frozenset({"ok", "partial_tail"})
 
 PLUGINS = "rlhf_audit_pipeline.formats"
@@ -123,17 +125,37 @@ def adapter_named(name: str) -> Adapter:
     return ADAPTERS[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Records of one snapshot that follow each other."""
+
+    source: SourceContext
+    positions: Sequence[int]
+    records: Sequence[bytes]
+    statuses: Sequence[str]
+
+    def of(self, places: Sequence[int]) -> "Part":
+        """The records at these places of the part."""
+        positions, records, statuses = self.positions, self.records, self.statuses
+        return Part(
+            self.source,
+            [positions[at] for at in places],
+            [records[at] for at in places],
+            [statuses[at] for at in places],
+        )
+
+
 def derive_rows(
     format: str, source: SourceContext, records: Iterable[tuple[int, bytes, str]], people: PersonKeys
 ) -> dict[str, pa.Table]:
-    """The event rows of one snapshot; else as `derive_parts`."""
-    return derive_parts(format, [(source, records)], people)
+    """The event rows of (position, record, status) of one snapshot; else as `derive_parts`."""
+    given = list(records)
+    part = Part(source, [row[0] for row in given], [row[1] for row in given], [row[2] for row in given])
+    return derive_parts(format, [part], people)
 
 
-def derive_parts(
-    format: str, parts: Iterable[tuple[SourceContext, Iterable[tuple[int, bytes, str]]]], people: PersonKeys
-) -> dict[str, pa.Table]:
-    """The event rows of (position, record, status) of some snapshots, by table; a table without rows is not there.
+def derive_parts(format: str, parts: Iterable[Part], people: PersonKeys) -> dict[str, pa.Table]:
+    """The event rows of some records, by table; a table without rows is not there.
 
     The same records give the same rows, however they are cut into calls. A record that can be read, and that the
     adapter of a tool does not understand, gives a finding that says so.
@@ -143,34 +165,62 @@ def derive_parts(
     """
     adapter = adapter_named(format)
     rows = EventRows(adapter.name, adapter.version, people)
-    for source, records in parts if adapter.has_events else ():
-        rows.begin(source)
-        unread: dict[int, str] = {}
-        given = set()
-        values = _values(adapter, source.path, records, unread)
-        for position, table, of_event in adapter.events(source, values):
-            given.add(position)
-            rows.add(position, table, of_event)
-        deque(values, maxlen=0)  # of an adapter that stops early, the others are findings as well
-        for position in sorted(unread.keys() - given):
-            rows.add_no_event(position, unread[position])
+    for part in parts if adapter.has_events else ():
+        rows.begin(part.source)
+        _add_rows(adapter, _add_columns(adapter, part, rows), rows)
     return rows.tables()
 
 
-def _values(
-    adapter: Adapter, path: str, records: Iterable[tuple[int, bytes, str]], unread: dict[int, str]
-) -> Iterator[tuple[int, Any]]:
+def _add_columns(adapter: Adapter, part: Part, rows: EventRows) -> Part:
+    """Add the events of the records that are alike, by column; gives back the others."""
+    if adapter.columns is None or len(part.records) < _MANY:
+        return part
+    places: list[int] = []
+    values: list[dict[str, Any]] = []
+    for first in range(0, len(part.records), _AT_ONCE):
+        found = _plain_objects(adapter, part.records[first : first + _AT_ONCE], part.statuses[first : first + _AT_ONCE])
+        values += found or ()
+        places += range(first, first + len(found or ()))
+    kinds = Counter(map(tuple, values))
+    if not kinds:
+        return part
+    keys = max(kinds, key=kinds.__getitem__)
+    if len(kinds) > 1:
+        places = [at for at, value in zip(places, values, strict=True) if tuple(value) == keys]
+        values = [value for value in values if tuple(value) == keys]
+    fields = dict(zip(keys, zip(*map(dict.values, values), strict=True), strict=True))
+    blocks = adapter.columns(part.source, np.array(part.positions, np.int64)[places], fields)
+    if blocks is None:
+        return part
+    for table, positions, columns in blocks:
+        rows.add_columns(table, positions, columns)
+    return part.of(sorted(set(range(len(part.records))).difference(places)))
+
+
+def _add_rows(adapter: Adapter, part: Part, rows: EventRows) -> None:
+    unread: dict[int, str] = {}
+    given = set()
+    values = _values(adapter, part, unread)
+    for position, table, of_event in adapter.events(part.source, values):
+        given.add(position)
+        rows.add(position, table, of_event)
+    deque(values, maxlen=0)  # of an adapter that stops early, the others are findings as well
+    for position in sorted(unread.keys() - given):
+        rows.add_no_event(position, unread[position])
+
+
+def _values(adapter: Adapter, part: Part, unread: dict[int, str]) -> Iterator[tuple[int, Any]]:
     """(position, value) of what can be read; `unread` says why a record gives no event, if it then gives none."""
-    waits = adapter.needs_newline(path)
+    waits = adapter.needs_newline(part.source.path)
     unknown = f"not of a shape that {adapter.name} {adapter.version} knows"
-    rows = iter(records)
-    while some := list(islice(rows, _AT_ONCE)):
-        plain = _plain_objects(adapter, some)
+    for first in range(0, len(part.records), _AT_ONCE):
+        some = part.of(range(first, min(first + _AT_ONCE, len(part.records))))
+        plain = _plain_objects(adapter, some.records, some.statuses)
         if plain is not None:
-            unread.update((position, unknown) for position, _, _ in some)
-            yield from zip((position for position, _, _ in some), plain, strict=True)
+            unread.update(dict.fromkeys(some.positions, unknown))
+            yield from zip(some.positions, plain, strict=True)
             continue
-        for position, record, status in some:
+        for position, record, status in zip(some.positions, some.records, some.statuses, strict=True):
             if status not in _READABLE:
                 continue
             why = unknown
@@ -190,8 +240,8 @@ def _values(
                 yield position, value
 
 
-def _plain_objects(adapter: Adapter, rows: Sequence[tuple[int, bytes, str]]) -> list[Any] | None:
+def _plain_objects(adapter: Adapter, records: Sequence[bytes], statuses: Sequence[str]) -> list[Any] | None:
     """Their values, where all can be read at once."""
-    if adapter.parse is not parse_record or any(status != "ok" for _, _, status in rows):
+    if adapter.parse is not parse_record or any(status != "ok" for status in statuses):
         return None
-    return parse_objects([record for _, record, _ in rows])
+    return parse_objects(records)

@@ -1,18 +1,18 @@
 """Rows of `training_metrics` from whole log entries at once: a column for all of them, not a row for each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from audit_pipeline.formats.adapter import Metrics
-from audit_pipeline.formats.metrics import canonical_of, metric_value
+from audit_pipeline.formats.adapter import Block, Metrics
+from audit_pipeline.formats.columns import EXACT, plain_column, plain_doubles
+from audit_pipeline.formats.metrics import canonical_of, metric_value, split_of
 
 Columns = dict[str, pa.Array]
-
-_EXACT = float(1 << 53)  # up to here a double is any integer
 
 
 def expand(entry: Metrics) -> list[dict[str, Any]]:
@@ -49,6 +49,51 @@ def metric_columns(
     return None if values is None else columns | values
 
 
+def metric_blocks(
+    positions: npt.NDArray[np.int64], entries: Sequence[Mapping[str, Any]], common: Mapping[str, pa.Array]
+) -> list[Block] | None:
+    """What `metric_events` gives of log entries at these positions; None where a value is no finite number.
+
+    `common`: the columns that all rows of an entry have, a value for each entry.
+    """
+    kinds: dict[tuple[str, ...], list[int]] = {}
+    for at, entry in enumerate(entries):
+        kinds.setdefault(tuple(entry), []).append(at)
+    blocks: list[Block] = []
+    for names, of in kinds.items():
+        values = plain_doubles(list(chain.from_iterable(entries[at].values() for at in of)))
+        metric = plain_column(names, pa.string())
+        if values is None or metric is None:
+            return None
+        if names:
+            shared = {name: array.take(pa.array(of)) for name, array in common.items()}
+            blocks += _blocks_of(positions[of], names, metric, values.reshape(len(of), len(names)), shared)
+    return blocks
+
+
+def _blocks_of(
+    positions: npt.NDArray[np.int64],
+    names: Sequence[str],
+    metric: pa.Array,
+    values: npt.NDArray[np.float64],
+    common: Mapping[str, pa.Array],
+) -> Iterator[Block]:
+    count, width = values.shape
+    of_row = pa.array(np.repeat(np.arange(count), width))
+    of_name = pa.array(np.tile(np.arange(width), count))
+    rows = {name: array.take(of_row) for name, array in common.items()}
+    texts = {"metric_canonical": list(map(canonical_of, names)), "split": list(map(split_of, names))}
+    rows |= {column: pa.array(of, pa.string()).take(of_name) for column, of in texts.items()}
+    fixed = {"metric": metric.take(of_name), "value": pa.array(values.ravel()), "value_state": "finite", "attempt": 0}
+    yield "training_metrics", np.repeat(positions, width), rows | fixed
+    updates: dict[str, Any] = {}
+    for at, (canonical_name, split) in enumerate(zip(*texts.values(), strict=True)):
+        if canonical_name is not None and split == "train":
+            updates.setdefault(canonical_name, pa.array(values[:, at]))
+    if updates:
+        yield "policy_updates", positions, {**common, **updates, "attempt": 0}
+
+
 def _by_name(metric: pa.DictionaryArray, texts: list[str | None]) -> pa.Array:
     return pa.array(texts, pa.string()).take(metric.indices)
 
@@ -76,7 +121,7 @@ def _values(values: list[Any]) -> Columns | None:
     is_null = state > 0
     for at in odd:
         value = values[at]
-        if type(value) is int and -_EXACT <= value <= _EXACT:
+        if type(value) is int and -EXACT <= value <= EXACT:
             numbers[at] = value
             continue
         if isinstance(value, str) and not (type(value) is str and value.isascii()):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from audit_pipeline.containers.json_text import any_line_nests_too_deep, read_value
+from audit_pipeline.containers.json_text import LEAST_DEEP, nests_too_deep, read_value
 from audit_pipeline.records import canonical
 
 
@@ -31,18 +31,17 @@ def parse_objects(records: Sequence[bytes]) -> list[Any] | None:
     msgspec reads numbers and texts as exactly as `json` does. Of a key that is there twice it keeps the last: then the
     values, written again, have fewer quotes.
     """
-    text = b",\n".join(records)
-    if b'"$' in text or b"\\u0022" in text or any_line_nests_too_deep(text):
+    text = b"\n".join(records)
+    if b'"$' in text or b"\\u0022" in text:
         return None
-    if not all(record[:1] == b"{" and record[-1:] == b"}" for record in records):
+    if any(len(record) >= LEAST_DEEP and nests_too_deep(record) for record in records):
         return None
     try:
-        values = _DECODER.decode(b"[%b]" % text)
+        values = list(map(_DECODER.decode, records))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    if len(values) != len(records) or _ENCODER.encode(values).count(b'"') != text.count(b'"'):
-        return None
-    return list(values)
+    is_plain = set(map(type, values)) == {dict} and _ENCODER.encode(values).count(b'"') == text.count(b'"')
+    return values if is_plain else None
 
 
 _DECODER = msgspec.json.Decoder()

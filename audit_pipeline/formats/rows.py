@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit_pipeline.formats.adapter import EventRef, Metrics, Person, SourceContext
+from audit_pipeline.formats.columns import plain_column
 from audit_pipeline.formats.metric_rows import Columns, expand, metric_columns
 from audit_pipeline.formats.withheld import withhold
 from audit_pipeline.records import canonical
@@ -37,6 +38,8 @@ class EventRows:
         self._people = people
         self._sources: list[SourceContext] = []
         self._events: dict[str, _Events] = {}
+        self._blocks: dict[str, list[tuple[int, npt.NDArray[np.int64], Mapping[str, Any]]]] = {}
+        """By table: (which source, positions, columns) of events that were added by column."""
 
     def begin(self, source: SourceContext) -> None:
         """What is added from here on is of this snapshot."""
@@ -46,6 +49,10 @@ class EventRows:
         """Add an event of the record at `position`, or all of its metrics. Never raises on a value of whatever type."""
         if type(values) is not Metrics or values.values:
             self._add(len(self._sources) - 1, position, table, values)
+
+    def add_columns(self, table: str, positions: npt.NDArray[np.int64], columns: Mapping[str, Any]) -> None:
+        """Add many events at once, of the record at each of `positions`; `Block` says what columns are."""
+        self._blocks.setdefault(table, []).append((len(self._sources) - 1, positions, columns))
 
     def add_no_event(self, position: int, why: str) -> None:
         """Say why the record at `position` gives no event, unless it gave one."""
@@ -62,19 +69,29 @@ class EventRows:
     def tables(self) -> dict[str, pa.Table]:
         """The rows by table; a table without rows is not there. Once only: what is withheld becomes findings."""
         tables = {}
-        for name in [name for name in self._events if name != FINDINGS]:
-            made, of_source = self._table(name, self._events[name])
+        for name in [name for name in {**self._events, **self._blocks} if name != FINDINGS]:
+            made, of_source = self._all_rows(name)
             tables[name], withheld = withhold(made)
             for at, column, kind in withheld:
                 where = {"in_table": name, "in_column": column, "of_event": made["event_id"][at].as_py()}
                 finding = {"kind": "withheld", "found": kind, **where}
                 self._add(int(of_source[at]), made["position"][at].as_py(), FINDINGS, finding)
         if FINDINGS in self._events:
-            tables[FINDINGS], _ = self._table(FINDINGS, self._events[FINDINGS])
+            tables[FINDINGS], _ = self._rows(FINDINGS, self._events[FINDINGS])
         return tables
 
-    def _table(self, name: str, events: "_Events") -> tuple[pa.Table, npt.NDArray[np.int64]]:
-        """The rows of a table, and of which snapshot each is."""
+    def _all_rows(self, name: str) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """The rows of a table in the order of their records, and of which snapshot each is."""
+        made = [self._rows(name, self._events[name])] if name in self._events else []
+        made += [self._block(name, *block) for block in self._blocks.get(name, ())]
+        if len(made) == 1:
+            return made[0]
+        rows, of_source = pa.concat_tables([table for table, _ in made]), np.concatenate([of for _, of in made])
+        order = np.lexsort((rows["position"].to_numpy(), of_source))  # of a record, as they were added
+        return rows.take(pa.array(order)), of_source[order]
+
+    def _rows(self, name: str, events: "_Events") -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """The rows of events that were added one by one."""
         positions, of_source = np.array(events.positions, np.int64), np.array(events.sources, np.int64)
         if name == METRICS:
             widths = [len(of.values) if type(of) is Metrics else 1 for of in events.values]
@@ -88,7 +105,34 @@ class EventRows:
             columns = self._columns(name, list(rows), ids.to_pylist())
         if name == "annotations":
             columns["bounding_hash"] = pa.array(map(self._people.bounding_hash, ids.to_pylist()), pa.string())
-        columns |= {"position": pa.array(positions), "event_id": ids}
+        return self._assembled(name, columns, ids, of_source, positions), of_source
+
+    def _block(
+        self, name: str, source: int, positions: npt.NDArray[np.int64], given: Mapping[str, Any]
+    ) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """The rows of events that were added by column."""
+        of_source = np.full(len(positions), source, np.int64)
+        columns: Columns = {}
+        for column, values in given.items():
+            if isinstance(values, EventRef):
+                columns[column] = self._ids_with(of_source, positions, np.full(len(positions), values.ordinal))
+            elif isinstance(values, pa.Array):
+                columns[column] = values
+            else:
+                columns[column] = pa.repeat(pa.scalar(values, EVENT_SCHEMAS[name].field(column).type), len(positions))
+        ids = self._event_ids(of_source, positions)
+        return self._assembled(name, columns, ids, of_source, positions), of_source
+
+    def _assembled(
+        self,
+        name: str,
+        columns: Columns,
+        ids: pa.Array,
+        of_source: npt.NDArray[np.int64],
+        positions: npt.NDArray[np.int64],
+    ) -> pa.Table:
+        """The rows with the columns that all tables have."""
+        columns = {**columns, "position": pa.array(positions), "event_id": ids}
         schema = EVENT_SCHEMAS[name]
         for column, values in self._of_sources().items():
             otherwise = pa.array(values, schema.field(column).type).take(pa.array(of_source))
@@ -99,7 +143,7 @@ class EventRows:
             else pa.repeat(pa.scalar(self._format.get(column.name), column.type), len(positions))
             for column in schema
         ]
-        return pa.Table.from_arrays(arrays, schema=schema), of_source
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def _of_sources(self) -> dict[str, list[Any]]:
         """Values of columns that an event's source says, unless the event does."""
@@ -120,7 +164,7 @@ class EventRows:
         for name in sorted(set().union(*events) - {"extra"}):
             values = [event.get(name) for event in events]
             kind = EVENT_SCHEMAS[table].field(name).type
-            array = _as_they_are(values, kind)
+            array = plain_column(values, kind)
             if array is None:
                 array = pa.array(self._fitted(table, name, values, ids, extras), kind)
             columns[name] = array
@@ -150,11 +194,19 @@ class EventRows:
         return fitted
 
     def _event_ids(self, of_source: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> pa.Array:
+        return self._ids_with(of_source, positions, _ordinals(of_source, positions))
+
+    def _ids_with(
+        self,
+        of_source: npt.NDArray[np.int64],
+        positions: npt.NDArray[np.int64],
+        ordinals: npt.NDArray[np.int64],
+    ) -> pa.Array:
         snapshots = [
             event_id(source.source_id, source.generation, source.snapshot, 0, 0).removesuffix("-0-0")
             for source in self._sources
         ]
-        numbers = (pa.array(of).cast(pa.string()) for of in (positions, _ordinals(of_source, positions)))
+        numbers = (pa.array(of).cast(pa.string()) for of in (positions, ordinals))
         return pc.binary_join_element_wise(pa.array(snapshots).take(pa.array(of_source)), *numbers, "-")
 
 
@@ -180,28 +232,6 @@ def _ordinals(of_source: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]
         ordinals.append(seen[record])
         seen[record] += 1
     return np.array(ordinals, np.int64)
-
-
-def _as_they_are(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
-    """The column, if no value needs to be fitted."""
-    types = set(map(type, values))
-    types.discard(type(None))
-    if types and types != {_PLAIN_TYPES.get(kind)}:
-        return None
-    try:
-        return pa.array(values, kind)
-    except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):  # a number too large; a lone surrogate
-        return None
-
-
-_PLAIN_TYPES = {
-    pa.string(): str,
-    pa.int64(): int,
-    pa.int32(): int,
-    pa.float64(): float,
-    pa.bool_(): bool,
-    MESSAGES: list,  # made by `as_messages`, which gives nothing else
-}
 
 
 def _text(value: Any) -> Any:

@@ -14,16 +14,25 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
 from audit_pipeline.formats.adapter import (
     Adapter,
+    Block,
     Event,
     EventRef,
+    Fields,
     Items,
     SourceContext,
     is_number,
     marked_roles,
+    marked_roles_of,
     share,
 )
+from audit_pipeline.formats.columns import full_column, plain_doubles
+from audit_pipeline.formats.metric_rows import metric_blocks
 from audit_pipeline.formats.metrics import metric_events, score_value
 from audit_pipeline.formats.paths import file_name, folder_name
 from audit_pipeline.records import canonical
@@ -61,11 +70,15 @@ def _is_nested(value: Any) -> bool:
 
 
 def _rollout_events(source: SourceContext, items: Items) -> Iterator[Event]:
-    run_id = folder_name(source.path, _ROLLOUT_FOLDER) or folder_name(source.path)
-    split = "val" if any(part.startswith("val") for part in source.path.split("/")[:-1]) else "train"
+    run_id, split = _run_and_split(source)
     for position, item in items:
         if isinstance(item, dict) and {"input", "output"} <= item.keys():
             yield from _rollout(source, {"run_id": run_id, "step": _step(source, item)}, split, position, item)
+
+
+def _run_and_split(source: SourceContext) -> tuple[str | None, str]:
+    run_id = folder_name(source.path, _ROLLOUT_FOLDER) or folder_name(source.path)
+    return run_id, "val" if any(part.startswith("val") for part in source.path.split("/")[:-1]) else "train"
 
 
 def _rollout(
@@ -93,6 +106,44 @@ def _rollout(
         yield position, "reward_scores", {**common, **of, **score_value(score)}
 
 
+def _rollout_columns(source: SourceContext, positions: npt.NDArray[np.int64], fields: Fields) -> list[Block] | None:
+    """What `_rollout_events` gives of lines with two texts, a whole step, and numbers under all other keys."""
+    scorers = [*(key for key in fields if key not in _ROLLOUT_KEYS), "score"]
+    if not {"input", "output", "score", "step"} <= fields.keys() or _ID_KEYS & fields.keys():
+        return None
+    prompts, completions = (full_column(fields[key], pa.string()) for key in ("input", "output"))
+    steps = full_column(fields["step"], pa.int64())
+    scores = [numbers for key in scorers if (numbers := plain_doubles(fields[key])) is not None]
+    if prompts is None or completions is None or steps is None or len(scores) < len(scorers):
+        return None
+    truths = fields.get("gts", [None] * len(positions))
+    if not set(map(type, truths)) <= {str, type(None)}:
+        return None
+    texts = {truth: canonical.dump_canonical(truth).decode() for truth in set(truths) - {None}}
+    run_id, split = _run_and_split(source)
+    generations = {
+        "run_id": run_id,
+        "step": steps,
+        "split": split,
+        "sample_index": pa.array(positions, pa.int32()),
+        "prompt_text": prompts,
+        "completion_text": completions,
+        "ground_truth_json": pa.array(map(texts.get, truths), pa.string()),
+        "role_boundaries": marked_roles_of(prompts),
+    }
+    each = len(scorers)
+    scored = {
+        "run_id": run_id,
+        "step": steps.take(pa.array(np.repeat(np.arange(len(positions)), each))),
+        "generation_id": EventRef("generations", 0),
+        "scorer": pa.array(scorers * len(positions), pa.string()),
+        "scorer_kind": "reward_func",
+        "score": pa.array(np.stack(scores, 1).ravel()),
+        "score_state": "finite",
+    }
+    return [("generations", positions, generations), ("reward_scores", np.repeat(positions, each), scored)]
+
+
 def _sample(uid: Any) -> str | None:
     """The sample of trainer v1's `uid`; None where it is none."""
     found = _UID.fullmatch(uid) if isinstance(uid, str) else None
@@ -111,13 +162,12 @@ def _step(source: SourceContext, item: dict[str, Any]) -> Any:
 
 
 def _metric_events(source: SourceContext, items: Items) -> Iterator[Event]:
-    run_id = file_name(source.path).removesuffix(".jsonl")
+    run_id = _experiment(source)
     for position, item in items:
         if not isinstance(item, dict) or not isinstance(item.get("data"), dict):
             continue
         if position == 0:
-            run = {"run_id": run_id, "run_key": run_id, "run_name": run_id, "framework": "verl"}
-            yield position, "runs", {**run, "project": folder_name(source.path)}
+            yield position, "runs", _run(source)
         epoch = item["data"].get("training/epoch")
         others = {key: value for key, value in item.items() if key not in {"step", "data"}}
         common = {
@@ -127,6 +177,33 @@ def _metric_events(source: SourceContext, items: Items) -> Iterator[Event]:
             "extra": others,
         }
         yield from metric_events(position, item["data"], common)
+
+
+def _metric_columns(source: SourceContext, positions: npt.NDArray[np.int64], fields: Fields) -> list[Block] | None:
+    """What `_metric_events` gives of lines with a whole step and some numbers, all finite."""
+    entries, steps = fields.get("data", ()), full_column(fields.get("step", ()), pa.int64())
+    if fields.keys() != {"step", "data"} or steps is None or set(map(type, entries)) != {dict} or not all(entries):
+        return None
+    epochs = [entry.get("training/epoch") for entry in entries]
+    common = {
+        "run_id": pa.repeat(pa.scalar(_experiment(source), pa.string()), len(positions)),
+        "step": steps,
+        "epoch": pa.array([float(epoch) if is_number(epoch) else None for epoch in epochs], pa.float64()),
+    }
+    blocks = metric_blocks(positions, entries, common)
+    if blocks is None or positions[0] != 0:
+        return blocks
+    return [("runs", positions[:1], _run(source)), *blocks]
+
+
+def _experiment(source: SourceContext) -> str:
+    return file_name(source.path).removesuffix(".jsonl")
+
+
+def _run(source: SourceContext) -> dict[str, Any]:
+    run_id = _experiment(source)
+    run = {"run_id": run_id, "run_key": run_id, "run_name": run_id, "framework": "verl"}
+    return {**run, "project": folder_name(source.path)}
 
 
 _RUN = "folder of the file, without folders such as `rollout_data`"
@@ -140,6 +217,7 @@ ADAPTERS = (
         ("jsonl",),
         _score_rollouts,
         _rollout_events,
+        columns=_rollout_columns,
         reads="`<step>.jsonl` in verl's `rollout_data_dir` and `validation_data_dir`.",
         fields={
             "generations.run_id": _RUN,
@@ -168,6 +246,7 @@ ADAPTERS = (
         ("jsonl",),
         _score_metrics,
         _metric_events,
+        columns=_metric_columns,
         reads="`<project>/<experiment>.jsonl` of verl's `file` logger.",
         fields={
             "runs.run_id": _EXPERIMENT,

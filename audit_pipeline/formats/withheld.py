@@ -14,6 +14,7 @@ from audit_pipeline.formats.record import parse_record
 from audit_pipeline.records import canonical
 
 _MARK = "[withheld: {}]"
+_LONG = 100  # bytes of a text that is searched sooner than compared with others
 _NAMED = "api_?key|secret|secret_?key|password|passwd|passphrase|access_?key|private_?key|auth_?token|access_?token"
 _TOKENS = "hub_token|hf_token|bearer_token|refresh_token|session_token|credentials?"
 _SECRET_NAME = re.compile(rf"(?i:{_NAMED}|{_TOKENS})$")
@@ -88,9 +89,10 @@ def _has_text(kind: pa.DataType) -> bool:
 
 
 def _texts(column: pa.ChunkedArray) -> pa.Array:
-    """All texts of a column, however deep, each once."""
-    texts = [text for chunk in column.chunks for text in _flat(chunk)]
-    return pa.concat_arrays(texts).unique() if texts else pa.array([], pa.string())
+    """All texts of a column, however deep; short ones once each, for they repeat more often than long ones."""
+    found = [text for chunk in column.chunks for text in _flat(chunk)]
+    texts = pa.concat_arrays(found) if found else pa.array([], pa.string())
+    return texts.unique() if texts.nbytes < _LONG * len(texts) else texts
 
 
 def _flat(array: pa.Array) -> Iterator[pa.Array]:

@@ -5,6 +5,7 @@ hashlib takes about 0.7 us a call and holds the lock below 2 KiB; DataFusion has
 
 import hashlib
 import threading
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,23 @@ def binary_values(values: pa.Buffer, offsets: npt.NDArray[np.int64]) -> pa.Array
 
 def joined_values(array: pa.Array) -> bytes:
     """The values of a binary array, one after another."""
+    return _joined(array)[0]
+
+
+def values_of(array: pa.Array) -> list[bytes]:
+    """The values of a binary array without nulls, several times as fast as `to_pylist`."""
+    joined, ends = _joined(array)
+    return [joined[begin:end] for begin, end in pairwise(ends.tolist())]
+
+
+def _joined(array: pa.Array) -> tuple[bytes, npt.NDArray[np.int32]]:
+    """(the values one after another, where each begins and the last ends)."""
     values = array.cast(pa.binary())
+    if not len(values):
+        return b"", np.zeros(1, np.int32)
     _, offsets, content = values.buffers()
     ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
-    return bytes(memoryview(content)[ends[0] : ends[-1]]) if len(values) else b""
+    return bytes(memoryview(content)[ends[0] : ends[-1]]), ends - ends[0]
 
 
 def _sha256(*columns: pa.Array) -> bytes:

@@ -178,12 +178,8 @@ def _plain(of: pa.DataType) -> pa.DataType:
     return pa.binary() if pa.types.is_large_binary(of) or pa.types.is_binary_view(of) else of
 
 
-def _runs(batch: pa.RecordBatch, file: str) -> Iterator[tuple[SnapshotName, FoundRows]]:
-    """The batch's rows cut where the snapshot changes."""
-    salts = batch["salt"]
-    if batch.num_rows and (salts.null_count or pc.min_max(pc.binary_length(salts)) != _SALT_LENGTHS):
-        raise ProofError(f"{file}: a salt is not {SALT_BYTES} bytes")
-    leaves = hashing.hash_leaves(hashing.joined_values(salts), batch["record"].cast(pa.binary()))
+def runs_of(batch: pa.RecordBatch) -> Iterator[tuple[SnapshotName, int, int]]:
+    """(snapshot, first row, row after the last) of each run of rows; `source_id` is a dictionary."""
     sources = batch["source_id"]
     codes, generations, snapshots = (
         sources.indices.to_numpy(zero_copy_only=False),
@@ -193,9 +189,18 @@ def _runs(batch: pa.RecordBatch, file: str) -> Iterator[tuple[SnapshotName, Foun
     is_new = np.ones(batch.num_rows, bool)
     is_new[1:] = (codes[1:] != codes[:-1]) | (generations[1:] != generations[:-1]) | (snapshots[1:] != snapshots[:-1])
     starts = np.append(np.flatnonzero(is_new), batch.num_rows)
-    positions, is_odd, days = batch["position"].to_numpy(), _is_odd(batch), pc.unique(batch["day"]).to_pylist()
     for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        name = (sources[begin].as_py(), int(generations[begin]), int(snapshots[begin]))
+        yield (sources[begin].as_py(), int(generations[begin]), int(snapshots[begin])), begin, end
+
+
+def _runs(batch: pa.RecordBatch, file: str) -> Iterator[tuple[SnapshotName, FoundRows]]:
+    """The batch's rows cut where the snapshot changes."""
+    salts = batch["salt"]
+    if batch.num_rows and (salts.null_count or pc.min_max(pc.binary_length(salts)) != _SALT_LENGTHS):
+        raise ProofError(f"{file}: a salt is not {SALT_BYTES} bytes")
+    leaves = hashing.hash_leaves(hashing.joined_values(salts), batch["record"].cast(pa.binary()))
+    positions, is_odd, days = batch["position"].to_numpy(), _is_odd(batch), pc.unique(batch["day"]).to_pylist()
+    for name, begin, end in runs_of(batch):
         yield (
             name,
             FoundRows(

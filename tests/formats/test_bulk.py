@@ -1,5 +1,6 @@
 """What is read and built many at a time is what it is one by one."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -7,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit_pipeline.formats import adapters, record, rows
-from audit_pipeline.formats.adapter import Metrics
+from audit_pipeline.formats.adapter import Adapter, Metrics
 from audit_pipeline.formats.adapters import derive_rows
 from audit_pipeline.formats.metric_rows import expand, metric_columns
 from audit_pipeline.formats.metrics import CANONICAL_NAMES, always, canonical_of, split_of
@@ -150,3 +151,85 @@ def test_most_records_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = derive_rows("trl_log_history", source("run/logs.jsonl"), records, PEOPLE)
 
     assert found["training_metrics"].num_rows == 600
+
+
+def one_by_one(format: str) -> Adapter:
+    """The adapter without its columns."""
+    return dataclasses.replace(adapters.ADAPTERS[format], columns=None)
+
+
+ROLLOUT = {"input": "q\n\nHuman: é", "output": "a", "gts": "4", "score": 0.5, "step": 3, "acc": 1}
+ROLLOUT_CHANGES = {
+    "input": ["", "user\n", 5, None, "mail bob@example.com"],
+    "output": ["<|im_start|>", ["a"], "\ud800"],
+    "gts": [None, {"a": [1]}, 4, "é"],
+    "score": [None, -1, 2**60, True, "0.5", 1e300],
+    "step": [None, 1.0, "3", 2**70],
+    "acc": [False, None, 0.25],
+    "uid": ["s_1_2", 7],
+}
+METRICS = {"actor/pg_loss": 0.5, "actor/grad_norm": 1, "val/x": 0.25, "training/epoch": 2, "critic/rewards/mean": -1.0}
+METRIC_CHANGES = {
+    "actor/pg_loss": [None, "NaN", True, 2**60],
+    "training/epoch": [0.5, None, "1"],
+    "loss": [1.5],
+    "mail bob@example.com": [1.0],
+}
+LEFT_OUT = object()
+
+
+def changed(base: dict[str, Any], changes: dict[str, list[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """`base` with some values replaced, added or left out."""
+    some = st.fixed_dictionaries({}, optional={key: st.sampled_from([*of, LEFT_OUT]) for key, of in changes.items()})
+    return some.map(lambda given: {key: of for key, of in {**base, **given}.items() if of is not LEFT_OUT})
+
+
+LOGS = {
+    "verl_rollouts": changed(ROLLOUT, ROLLOUT_CHANGES),
+    "verl_metrics": st.builds(
+        lambda data, step, more: {"step": step, "data": data, **more},
+        changed(METRICS, METRIC_CHANGES),
+        st.sampled_from([1, 2, None, "3"]),
+        st.sampled_from([{}, {}, {"time": 1.5}]),
+    )
+    | st.sampled_from([{"step": 1}, {"step": 1, "data": [1]}, {"step": 1, "data": {}}]),
+}
+PLAIN = {"verl_rollouts": ROLLOUT, "verl_metrics": {"step": 1, "data": METRICS}}
+
+
+@pytest.mark.parametrize("format", LOGS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_an_adapter_gives_by_column_is_what_it_gives_one_by_one(
+    format: str, data: st.DataObject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = data.draw(st.lists(st.tuples(st.integers(0, 120), LOGS[format] | st.just(b"not json")), max_size=5))
+    plain = data.draw(LOGS[format] | st.just(PLAIN[format]))
+    first = data.draw(st.sampled_from([0, 7]))
+    records = [json.dumps(plain).encode()] * 120
+    for at, value in odd:
+        records.insert(at, value if isinstance(value, bytes) else json.dumps(value).encode())
+    given = [(first + at, line, "quarantined" if line == b"not json" else "ok") for at, line in enumerate(records)]
+
+    by_column = derive_rows(format, source("rollout_data/run/1.jsonl"), given, PEOPLE)
+    with monkeypatch.context() as patched:
+        patched.setitem(adapters.ADAPTERS, format, one_by_one(format))
+        by_row = derive_rows(format, source("rollout_data/run/1.jsonl"), given, PEOPLE)
+
+    assert by_column.keys() == by_row.keys()
+    for name, found in by_column.items():
+        assert found.schema == by_row[name].schema
+        assert repr(found.to_pylist()) == repr(by_row[name].to_pylist()), name
+
+
+@pytest.mark.parametrize("format", LOGS)
+def test_records_that_are_alike_are_not_looked_at_one_by_one(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Any, items: Any) -> Iterator[Any]:
+        if list(items):
+            raise AssertionError
+        return iter(())
+
+    monkeypatch.setitem(adapters.ADAPTERS, format, dataclasses.replace(adapters.ADAPTERS[format], events=refuse))
+    records = [(at, json.dumps(PLAIN[format]).encode(), "ok") for at in range(200)]
+
+    assert derive_rows(format, source("run/1.jsonl"), records, PEOPLE)
