@@ -45,7 +45,7 @@ class Attempts:
         return rows.set_column(at, rows.schema.field(at), counter.number(rows))
 
 
-_SAME = ("split", "step", "metric")
+_SAME = ("step", "metric", "split")  # in which order most logs only go up
 
 
 def _are_distinct(codes: npt.NDArray[np.int64], columns: Sequence[pa.ChunkedArray]) -> bool:
@@ -57,7 +57,9 @@ def _are_distinct(codes: npt.NDArray[np.int64], columns: Sequence[pa.ChunkedArra
         combined = (
             combined * (len(encoded.dictionary) + 1) + encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
         )
-    return size < 1 << 62 and pc.count_distinct(pa.array(combined)).as_py() == len(codes)
+    if size >= 1 << 62:
+        return False
+    return bool((np.diff(combined) > 0).all()) or pc.count_distinct(pa.array(combined)).as_py() == len(codes)
 
 
 class _Counter:
