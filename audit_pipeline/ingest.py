@@ -16,12 +16,11 @@ from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.logbook import read_log
 from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.projection import SourceState, complete_sources, newest_states
+from audit_pipeline.lake.projection import SourceState, SourceStates, complete_sources, newest_states
 from audit_pipeline.lake.tables import OpenTable, describe_file, table_exists
 from audit_pipeline.records import canonical
 from audit_pipeline.sources.batching import write_batch
 from audit_pipeline.sources.landing import Landed, Stream, list_landing
-from audit_pipeline.sources.planning import is_unchanged
 from audit_pipeline.sources.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS
 from audit_pipeline.sources.snapshots import Taken
 from audit_pipeline.sources.taking import take
@@ -100,12 +99,10 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
     for stream in streams:
         states = newest_states(sources, stream.name)
         for landed in list_landing(lake.places.landing, stream):
-            state = states.get(canonical.source_id(stream.name, landed.name))
-            if (
-                landed.day is not None
-                and start <= landed.day <= today
-                and (rehash or state is None or not is_unchanged(landed, state))
-            ):
+            if landed.day is None or landed.day in waiting or not start <= landed.day <= today:
+                continue
+            source_id = canonical.source_id(stream.name, landed.name)
+            if rehash or not states.is_unchanged(source_id, landed.size, landed.mtime_ns):
                 waiting.add(landed.day)
     log = read_log(lake.open(SEALS)) if table_exists(SEALS, lake.places.lake) else []
     sealed = {seal.day for seal in log}
@@ -133,8 +130,10 @@ def check_nothing_lost(lake: Lake, streams: Sequence[Stream], day: date, *, toda
             continue
         states = newest_states(sources, stream.name)
         for landed in list_landing(lake.places.landing, stream, day):
-            state = states.get(canonical.source_id(stream.name, landed.name))
-            if complaint := _complaint(landed, state):
+            source_id = canonical.source_id(stream.name, landed.name)
+            if states.is_unchanged(source_id, landed.size, landed.mtime_ns):
+                continue
+            if complaint := _complaint(landed, states.get(source_id)):
                 lost.append(f"{stream.name}: {stream.fixed_folder / landed.name.lstrip('/')}: {complaint}")
     return lost
 
@@ -236,7 +235,7 @@ class _Worker:
                     if not future.cancelled() and future.exception() is None:
                         future.result()[0].__exit__()
 
-    def _batches(self, states: dict[str, SourceState]) -> Iterator[list[Taken]]:
+    def _batches(self, states: SourceStates) -> Iterator[list[Taken]]:
         """Snapshots in batches of about SNAPSHOT_BYTES, so that many small sources share a file and a commit."""
         batch: list[Taken] = []
         size_bytes, records = 0, 0
@@ -244,8 +243,8 @@ class _Worker:
         self._files = len(landed_files)
         for landed in landed_files:
             source_id = canonical.source_id(self._stream.name, landed.name)
-            state, rehash = states.get(source_id), self._rehash or source_id in self._adopted
-            if state is not None and is_unchanged(landed, state) and not rehash:
+            rehash = self._rehash or source_id in self._adopted
+            if states.is_unchanged(source_id, landed.size, landed.mtime_ns) and not rehash:
                 continue
             try:
                 for taken in take(
@@ -254,7 +253,7 @@ class _Worker:
                     self._stream,
                     landed,
                     self._day,
-                    state,
+                    states.get(source_id),
                     self._entropy,
                     rehash=rehash,
                     own=self._own,

@@ -62,7 +62,8 @@ def _print_counts(lake: "Lake", days: list[date]) -> None:
     from audit_pipeline.lake.declared import SOURCES
 
     columns = ("records", "quarantined", "partial_tails")
-    rows = [row for row in lake.open(SOURCES).read(["day", *columns]).to_pylist() if row["day"] in days]
+    sources = lake.open(SOURCES)
+    rows = [row for day in days for row in sources.read(columns, day).to_pylist()]
     totals = {name: sum(row[name] for row in rows) for name in columns}
     click.echo(
         f"these days have {len(rows)} snapshots with {totals['records']} records, of which {totals['quarantined']} "

@@ -4,11 +4,15 @@ The commits are the truth; this table is what a run reads instead of them. Each 
 of the same bytes whoever writes it, so two workers that complete the projection at once leave nothing behind.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audit_pipeline.lake import batches
 from audit_pipeline.lake.commits import Commit
@@ -65,20 +69,45 @@ def complete_sources(lake: Lake) -> OpenTable:
     return sources
 
 
-def newest_states(sources: OpenTable, stream: str) -> dict[str, SourceState]:
+class SourceStates(Mapping[str, SourceState]):
+    """The newest snapshot of each source of a stream, by source_id. What a lookup does not ask for is not unpacked."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        keys = [("source_id", "ascending"), ("generation", "ascending"), ("snapshot", "ascending")]
+        self._rows = rows.sort_by(keys).combine_chunks()
+        ids = self._rows["source_id"].combine_chunks().dictionary_encode()
+        ends = np.flatnonzero(np.diff(ids.indices.to_numpy(), append=-1)) + 1
+        self._ranges = dict(zip(ids.dictionary.to_pylist(), pairwise([0, *ends.tolist()]), strict=True))
+        newest = self._rows.take(pa.array(ends - 1))
+        looks = (newest[name].to_pylist() for name in ("is_complete", "size_bytes", "mtime_ns"))
+        self._looks = dict(zip(self._ranges, zip(*looks, strict=True), strict=True))
+
+    def __getitem__(self, source_id: str) -> SourceState:
+        begin, end = self._ranges[source_id]
+        rows = self._rows.slice(begin, end - begin).to_pylist()
+        parts = [(row.pop("entry"), row.pop("nonce")) for row in rows]
+        newest = rows[-1]
+        of_generation = [
+            part for row, part in zip(rows, parts, strict=True) if row["generation"] == newest["generation"]
+        ]
+        return SourceState(**newest, parts=tuple(of_generation))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ranges)
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    def is_unchanged(self, source_id: str, size_bytes: int, mtime_ns: int) -> bool:
+        """Whether the source was taken in to its end and looks, by size and time, as it did then."""
+        return self._looks.get(source_id) == (True, size_bytes, mtime_ns)
+
+
+def newest_states(sources: OpenTable, stream: str) -> SourceStates:
     """The newest snapshot of each source of a stream, by source_id."""
     columns = [name for name in SourceState.__dataclass_fields__ if name != "parts"]
-    rows = [
-        row for row in sources.read(["stream", "entry", "nonce", *columns]).to_pylist() if row.pop("stream") == stream
-    ]
-    rows.sort(key=lambda row: (row["source_id"], row["generation"], row["snapshot"]))
-    newest: dict[str, SourceState] = {}
-    for row in rows:
-        part = (row.pop("entry"), row.pop("nonce"))
-        before = newest.get(row["source_id"])
-        earlier = before.parts if before is not None and before.generation == row["generation"] else ()
-        newest[row["source_id"]] = SourceState(**row, parts=(*earlier, part))
-    return newest
+    rows = sources.read(["stream", "entry", "nonce", *columns])
+    return SourceStates(rows.filter(pc.equal(rows["stream"], stream)).drop_columns("stream"))
 
 
 def source_rows(records: OpenTable, commit: Commit) -> pa.Table:

@@ -136,12 +136,12 @@ def _walk(start: Path, fixed: Path) -> Iterator[tuple[str, int, int]]:
                 continue
             seen.add((here.st_dev, here.st_ino))
             waiting.extend(path for name in sorted(folders) if os.path.islink(path := Path(folder) / name))
+            relative = Path(folder).relative_to(fixed).as_posix()
+            before = "" if relative == "." else f"{relative}/"
             for name in files:
-                path = Path(folder) / name
-                found = _stat(path)
+                found = _stat(f"{folder}/{name}")
                 if found is not None and stat.S_ISREG(found.st_mode):  # a pipe or socket has no bytes that stay
-                    mtime_ns = min(max(found.st_mtime_ns, 0), LATEST_NS)
-                    yield path.relative_to(fixed).as_posix(), found.st_size, mtime_ns
+                    yield f"{before}{name}", found.st_size, min(max(found.st_mtime_ns, 0), LATEST_NS)
 
 
 def _refuse(err: OSError) -> None:
@@ -151,10 +151,10 @@ def _refuse(err: OSError) -> None:
         ) from err
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: str | Path) -> os.stat_result | None:
     """None where nothing is behind the name: gone since it was listed, or a link to nowhere."""
     try:
-        return path.stat()
+        return os.stat(path)  # a Path for each of many files takes longer than to look at them
     except FileNotFoundError:
         return None
     except OSError as err:

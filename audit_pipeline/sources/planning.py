@@ -19,7 +19,7 @@ from audit_pipeline.sources.growth import (
     still_begins_with,
     taken_items,
 )
-from audit_pipeline.sources.landing import Landed, Stream
+from audit_pipeline.sources.landing import Stream
 from audit_pipeline.sources.snapshots import Snapshot
 
 LINE_CONTAINERS = ("jsonl", "text")
@@ -41,11 +41,6 @@ class Source:
     file: BinaryIO
     size_bytes: int
     mtime_ns: int
-
-
-def is_unchanged(landed: Landed, state: SourceState) -> bool:
-    """Whether the source was taken in to its end and looks, by size and time, as it did then."""
-    return state.is_complete and (state.size_bytes, state.mtime_ns) == (landed.size, landed.mtime_ns)
 
 
 def has_same_bytes(source: Source, state: SourceState, objects: Folder, *, rehash: bool) -> bool:
