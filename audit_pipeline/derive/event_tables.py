@@ -13,6 +13,7 @@ from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS
 from audit_pipeline.lake.keys import load_person_keys
 from audit_pipeline.lake.logbook import check_names_go_on, read_log
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.projection import complete_sources
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records.canonical import NONCE_BYTES
 from audit_pipeline.records.pseudonyms import PersonKeys
@@ -42,8 +43,8 @@ def derive_events(lake: Lake, entropy: Entropy, *, passphrase: bytes | None) -> 
     return deriving.derive_new()
 
 
-def older_adapters(table: OpenTable) -> set[str]:
-    """The adapters of which an older version made rows of an event table.
+def older_adapters(table: OpenTable, formats: Collection[str]) -> set[str]:
+    """The adapters of these formats of which an older version made rows of an event table.
 
     Raises:
         InputError: of one, a newer version did.
@@ -51,7 +52,7 @@ def older_adapters(table: OpenTable) -> set[str]:
     older = set[str]()
     if table.version == 0:
         return older
-    for adapter in ADAPTERS.values():
+    for adapter in (ADAPTERS[name] for name in formats if name in ADAPTERS):
         version = table.adapter_version(adapter.name)
         if version > adapter.version:
             raise InputError(
@@ -85,7 +86,8 @@ class _Deriving:
 
     def derive_again(self) -> None:
         """Replace the rows from the first one on that an older version of an adapter made: attempts are counted."""
-        older = {name: older_adapters(table) for name, table in self._tables.items()}
+        formats = set(complete_sources(self._lake).read(["format"]).column("format").unique().to_pylist())
+        older = {name: older_adapters(table, formats) for name, table in self._tables.items()}
         behind = {name: self._tables[name] for name, adapters in older.items() if adapters}
         if not behind:
             return

@@ -1,6 +1,6 @@
 """A lake as one value: its places, its identity, its tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audit_pipeline.lake.declared import TABLES, Table
 from audit_pipeline.lake.keys import read_vkey
@@ -18,15 +18,23 @@ class Lake:
     origin: str
     lake_id: str
     vkey: str
+    _opened: dict[str, OpenTable] = field(default_factory=dict, compare=False, repr=False)
+    """Tables as they were last opened: to read a log again takes longer than to see that it is the same."""
 
     def open(self, table: Table) -> OpenTable:
         """The table at its newest version, made if it is not there."""
-        return open_table(table, self.places.lake, self.lake_id)
+        if (known := self._known(table)) is not None:
+            return known
+        self._opened[table.name] = open_table(table, self.places.lake, self.lake_id)
+        return self._opened[table.name].copy()
 
     def find(self, table: Table) -> OpenTable | None:
         """The table at its newest version, or None. Nothing is written."""
-        is_there = table_exists(table, self.places.lake)
-        return OpenTable(table, self.places.lake, self.lake_id) if is_there else None
+        return self.open(table) if table_exists(table, self.places.lake) else None
+
+    def _known(self, table: Table) -> OpenTable | None:
+        known = self._opened.get(table.name)
+        return None if known is None or known.is_outdated() else known.copy()
 
     def find_named(self, name: str) -> OpenTable | None:
         return self.find(TABLES[name]) if name in TABLES else None

@@ -5,6 +5,7 @@ so a crash leaves at most a file that the next run commits. Commits are create-o
 reads the tables and makes their checkpoints. Facts behind the settings: see docs/decisions/0003.
 """
 
+import copy
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
@@ -53,9 +55,17 @@ class OpenTable:
     def reload(self) -> None:
         self._delta = _open(self.table, self.files, self.lake_id)
 
+    def copy(self) -> "OpenTable":
+        """The same version once more; its `reload` and `commit` leave this one as it is."""
+        return copy.copy(self)
+
     @property
     def version(self) -> int:
         return self._delta.version()
+
+    def is_outdated(self) -> bool:
+        """Whether there is a newer version, or this one is gone."""
+        return not self.files.exists(commit_file(self.version)) or self.files.exists(commit_file(self.version + 1))
 
     def transaction(self, app: str) -> int:
         """Last committed version of an application's transactions; 0 when there is none."""
@@ -105,20 +115,25 @@ class OpenTable:
         """
         if day is None:
             return self._read(columns, None, self.active_files())
-        return self._read(columns, [("day", "=", day)], self._files_with("day", day, day))
+        return self._read(columns, pc.field("day") == day, self._files_with("day", day, day))
 
     def read_runs(self, columns: Sequence[str], run_ids: Collection[str], is_read: Callable[[str], bool]) -> pa.Table:
         """Rows of some runs, of the data files that `is_read` says yes to by name; else as `read`."""
         names = [name for name in self._files_with("run_id", min(run_ids), max(run_ids)) if is_read(name)]
-        return self._read(columns, [("run_id", "in", list(run_ids))], names)
+        return self._read(columns, pc.field("run_id").isin(list(run_ids)), names)
 
-    def _read(self, columns: Sequence[str], filters: list[Any] | None, names: Sequence[str]) -> pa.Table:
+    def _read(self, columns: Sequence[str], where: pc.Expression | None, names: Sequence[str]) -> pa.Table:
         wanted = pa.schema([self.table.schema.field(name) for name in columns])
         parts = []
         for name in names:
-            with decoding(self.files.path(name)):
-                rows = pq.read_table(self.files.file(name), columns=list(columns), filters=filters, partitioning=None)
-                parts.append(rows.cast(wanted))
+            path = self.files.path(name)
+            with decoding(path):
+                if where is not None:
+                    rows = pq.read_table(self.files.file(name), columns=list(columns), filters=where, partitioning=None)
+                else:  # of many small files, in half the time
+                    with pq.ParquetFile(self.files.file(name)) as file:
+                        rows = file.read(list(columns), use_threads=False)
+                parts.append(rows.select(list(columns)).cast(wanted))
         return pa.concat_tables(parts) if parts else wanted.empty_table()
 
     def _files_with(self, column: str, lowest: Any, highest: Any) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_pipeline.lake.hashing import binary_values, hash_leaves, hash_nodes
+from audit_pipeline.lake.hashing import binary_values, hash_leaves, hash_nodes, joined_values, values_of
 from audit_pipeline.records.canonical import record_leaf
 from audit_pipeline.tlog import hash_pairs
 
@@ -54,4 +54,9 @@ def test_salts_that_do_not_fit_the_records_are_refused() -> None:
 def test_values_that_lie_one_after_the_other_are_an_array(values: list[bytes]) -> None:
     offsets = np.cumsum([0, *map(len, values)])
 
-    assert binary_values(b"".join(values), offsets).to_pylist() == values
+    array = binary_values(pa.py_buffer(b"".join(values)), offsets)
+
+    assert array.to_pylist() == values
+    for part in (array, array[1:], array[1:-1], array[:0]):
+        assert values_of(part) == part.to_pylist()
+        assert joined_values(part) == b"".join(part.to_pylist())
