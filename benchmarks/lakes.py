@@ -46,15 +46,21 @@ def ingest(file: Path, home: Path) -> Work:
     from audit_pipeline.ingest import ingest_day
     from audit_pipeline.sources.landing import Stream
 
-    lake = open_home(home)
-    _land(file, home / "landing" / "runs" / DAY.isoformat())
+    streams = [Stream("runs", "runs/{date}/**")]
 
-    def work() -> None:
-        counts = ingest_day(lake, [Stream("runs", "runs/{date}/**")], DAY, today=DAY, now=_now, entropy=os.urandom)
-        # The daily job hands this on to the seal, as metadata of its asset.
-        (home / _DATA_FILES).write_text(json.dumps(counts["runs"].data_files))
+    def take_in(landed: Path, lake_home: Path) -> Work:
+        lake = open_home(lake_home)
+        _land(landed, lake_home / "landing" / "runs" / DAY.isoformat())
 
-    return work
+        def work() -> None:
+            counts = ingest_day(lake, streams, DAY, today=DAY, now=_now, entropy=os.urandom)
+            # The daily job hands this on to the seal, as metadata of its asset.
+            (lake_home / _DATA_FILES).write_text(json.dumps(counts["runs"].data_files))
+
+        return work
+
+    take_in(first_line(file, home), home / "first")()
+    return take_in(file, home)
 
 
 def derive(file: Path, home: Path) -> Work:
@@ -118,6 +124,16 @@ def run_days(file: Path, home: Path) -> Work:
             take_inventory(lake, passphrase=None, checked=checked)
 
     return work
+
+
+def first_line(file: Path, home: Path) -> Path:
+    """A file of the first line of a file, or of the first file of a folder: with it engines start."""
+    whole = min(file.iterdir()) if file.is_dir() else file
+    short = home / "first-line" / whole.name
+    short.parent.mkdir(exist_ok=True)
+    with whole.open() as lines:
+        short.write_text(lines.readline())
+    return short
 
 
 def _sealing(lake: "Lake", home: Path) -> Callable[[date], int]:

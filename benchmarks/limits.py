@@ -47,6 +47,8 @@ def hash_records(file: Path, home: Path) -> Work:
 
 def hash_trees(file: Path, home: Path) -> Work:
     """The nodes of one tree over as many leaves as the file has lines."""
+    import datafusion  # noqa: F401
+
     from audit_pipeline.lake.hashing import hash_nodes
     from audit_pipeline.tlog import tree_root
 

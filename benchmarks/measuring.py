@@ -45,18 +45,16 @@ def measure(work: str, file: Path, home: Path) -> dict[str, Any]:
 
 
 def measure_rounds(
-    bench_home: Path, groups: Sequence[Sequence[Step]], rounds: int, kept: frozenset[str], minutes: float
+    bench_home: Path, groups: Sequence[Sequence[Step]], rounds: int, kept: frozenset[str], until: float
 ) -> list[Round]:
-    """So many rounds, or as many as begin and most likely end within `minutes`. Homes are new in each but the `kept`.
+    """So many rounds, or as many as most likely end before `until`, a reading of the monotonic clock; one at least.
 
-    A round begins with another group each time: what a group leaves the disk to do meets another one.
+    Homes are new in each round but the `kept`. A round begins with another group each time: what a group leaves the
+    disk to do meets another one.
     """
     found: list[Round] = []
-    start = time.monotonic()
-    while len(found) < rounds:
-        spent_s = time.monotonic() - start
-        if found and spent_s * (len(found) + 1) / len(found) > 60 * minutes:
-            break
+    start = now = time.monotonic()
+    while len(found) < rounds and (not found or now + (now - start) / len(found) < until):
         figures: dict[str, dict[str, Any]] = {}
         first = len(found) % len(groups)
         for group in [*groups[first:], *groups[:first]]:
@@ -66,6 +64,7 @@ def measure_rounds(
             for home in {step.home for step in group} - kept:
                 shutil.rmtree(bench_home / home)
         found.append(figures)
+        now = time.monotonic()
     return found
 
 

@@ -57,8 +57,8 @@ def format_page(
         "# Benchmarks",
         "",
         "Made by `make bench`; do not edit. What counts is the ratio, of works of the same round: machines differ,",
-        "and this one may be shared. Each work is a process of its own; when its clock starts, imports are done and",
-        f"files are in the page cache. Rounds: {len(rounds)}.",
+        "and this one may be shared. Each work is a process of its own; when its clock starts, imports are done,",
+        f"engines have started and files are in the page cache. Rounds: {len(rounds)}.",
         "",
         f"{machine()}. {versions()}.",
         "",
@@ -78,8 +78,7 @@ def format_page(
 def amount(value: float, unit: str) -> str:
     """A figure with its unit, in as many digits as it deserves."""
     if unit in ("", "s"):
-        digits = 2 if value >= 0.1 else 4
-        return f"{value:.{digits}f} {unit}".rstrip()
+        return f"{value:{'.2f' if value >= 0.1 else '.2g'}} {unit}".rstrip()
     return f"{value:,.0f}{unit}" if unit.startswith("/") else f"{value:,.0f} {unit}"
 
 

@@ -5,11 +5,11 @@ None of them hashes, salts, proves or commits exactly once. Each is as fast as i
 
 import json
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakes import Work
+from lakes import Work, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,10 +24,10 @@ def plain_arro3(file: Path, home: Path) -> Work:
 
     schema = schema_of(file)
 
-    def work() -> None:
-        write_deltalake(str(home / "plain"), parsed(file, schema), writer_properties=_zstd())
+    def write(lines: Path, table: Path) -> None:
+        write_deltalake(str(table), parsed(lines, schema), writer_properties=_zstd())
 
-    return work
+    return _begun(write, file, home)
 
 
 def plain_arro3_line(file: Path, home: Path) -> Work:
@@ -37,25 +37,22 @@ def plain_arro3_line(file: Path, home: Path) -> Work:
 
     schema = schema_of(file)
 
-    def work() -> None:
+    def write(lines: Path, table: Path) -> None:
         with_lines = schema.append(pa.field("line", pa.binary()))
-        batches = pa.RecordBatchReader.from_batches(with_lines, _with_lines(file, schema))
-        write_deltalake(str(home / "plain"), batches, writer_properties=_zstd())
+        batches = pa.RecordBatchReader.from_batches(with_lines, _with_lines(lines, schema))
+        write_deltalake(str(table), batches, writer_properties=_zstd())
 
-    return work
+    return _begun(write, file, home)
 
 
 def plain_daft(file: Path, home: Path) -> Work:
     """Lines of text by daft, which reads and writes them as they are."""
     import daft
 
-    # It imports and starts most of itself with its first write.
-    daft.read_text(str(file)).limit(1).write_deltalake(str(home / "first"))
+    def write(lines: Path, table: Path) -> None:
+        daft.read_text(str(lines)).write_deltalake(str(table))
 
-    def work() -> None:
-        daft.read_text(str(file)).write_deltalake(str(home / "plain"))
-
-    return work
+    return _begun(write, file, home)
 
 
 def decode(file: Path, home: Path) -> Work:
@@ -107,6 +104,12 @@ def line_ends(content: Any) -> "np.ndarray[Any, Any]":
     return np.concatenate(
         [np.flatnonzero(view[at : at + piece] == ord("\n")) + at for at in range(0, len(view), piece)]
     )
+
+
+def _begun(write: Callable[[Path, Path], None], file: Path, home: Path) -> Work:
+    """The write of the file, after that of its first line elsewhere, with which engines start; ingest does the same."""
+    write(first_line(file, home), home / "first")
+    return lambda: write(file, home / "plain")
 
 
 def _with_lines(file: Path, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":

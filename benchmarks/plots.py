@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -19,9 +20,11 @@ _MARKERS = "os^vD*"
 def plot_goals(path: Path, judged: Sequence[Judged]) -> None:
     """A bar for each figure that has a goal: how many times it is met; with the lowest and highest round."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import ScalarFormatter
 
     shown = [one for one in judged if one.row.goal is not None and not one.missing][::-1]
-    figure, axes = plt.subplots(figsize=(10, 0.4 * len(shown) + 1), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 0.45 * len(shown) + 1), layout="constrained")
+    shares = [_share(one, value) for one in shown for value in one.values]
     for at, one in enumerate(shown):
         share = _share(one, one.median)
         low, high = (_share(one, bound(one.values, key=lambda value: _share(one, value))) for bound in (min, max))
@@ -30,10 +33,10 @@ def plot_goals(path: Path, judged: Sequence[Judged]) -> None:
         axes.plot([low, high], [at, at], color=_GREY, linewidth=2)
         axes.annotate(amount(one.median, one.row.unit), (high, at), (4, 0), textcoords="offset points", va="center")
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_xlim(right=4 * max(1, *(_share(one, value) for one in shown for value in one.values)))
-    axes.set_yticks(range(len(shown)), [one.row.work for one in shown])
-    axes.set_xlabel("share of the goal: right of the line it is met; grey: lowest to highest round")
+    axes.set(xscale="log", xlim=(min(0.1, *shares) / 2, 4 * max(1, *shares)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.set_yticks(range(len(shown)), [fill(one.row.work, 52) for one in shown], fontsize=8)
+    axes.set_xlabel("share of the goal; grey: lowest to highest round")
     _save(figure, path)
 
 

@@ -3,11 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 from measuring import Round, cores
 from sizes import BUNDLED_RECORDS, GOAL_SIZES, MALFORMED_EVERY, SOURCES, TREE_LEAVES, Sizes
 
-PEERS = ("plain_daft", "plain_arro3", "plain_arro3_line")
+PEERS = {
+    "plain_daft": "daft, lines as text",
+    "plain_arro3": "arro3, typed columns",
+    "plain_arro3_line": "arro3, typed columns and lines",
+}
 IDEAL = ("hash_content", "hash_records", "hash_trees", "compress", "parse")
 PEAKS = ("ingest", "malformed", "sources", "rollouts", "metrics", "small", "seal", "sources_seal", "verify")
 
@@ -39,10 +44,10 @@ class Row:
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
 
-def rows_for(sizes: Sizes) -> list[Row]:
-    """All rows, in the order of the page."""
+def rows_for(sizes: Sizes, fastest: str) -> list[Row]:
+    """All rows, in the order of the page. `fastest`: of the plain writes."""
     return [
-        *_ingest_rows(),
+        *_ingest_rows(fastest),
         *_derive_rows(),
         *_hash_rows(),
         *_seal_rows(sizes),
@@ -51,15 +56,16 @@ def rows_for(sizes: Sizes) -> list[Row]:
     ]
 
 
-def _ingest_rows() -> Iterator[Row]:
-    fastest = "ingest with all evidence beside the fastest plain JSONL → Delta write of the same rows"
-    yield Row(
-        fastest, lambda r: min(_s(r, peer) for peer in PEERS) / _s(r, "ingest"), ("ingest", *PEERS), at_least=0.85
-    )
-    for peer, name in zip(
-        PEERS, ("daft, lines as text", "arro3, typed columns", "arro3, columns and lines"), strict=True
-    ):
-        yield _rates(f"— beside {name}", "ingest", peer)
+def fastest_peer(rounds: Sequence[Round]) -> str:
+    """The plain write with the lowest median of seconds."""
+    return min(PEERS, key=lambda peer: median(_s(figures, peer) for figures in rounds))
+
+
+def _ingest_rows(fastest: str) -> Iterator[Row]:
+    goal = "ingest with all evidence beside the fastest plain JSONL → Delta write of the same rows"
+    yield _rates(f"{goal} ({PEERS[fastest]})", "ingest", fastest, 0.85)
+    for peer in sorted(PEERS.keys() - {fastest}):
+        yield _rates(f"— beside {PEERS[peer]}", "ingest", peer)
     ideal = "the same beside the ideal: SHA-256, leaf and tree hashes, zstd-1, decode, on all cores"
     yield Row(ideal, lambda r: ideal_s(r) / _s(r, "ingest"), ("ingest", *IDEAL), at_least=0.5)
     yield _rates(f"ingest with one malformed line in {MALFORMED_EVERY:,} beside none", "malformed", "ingest", 0.8)
