@@ -54,12 +54,14 @@ format: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/make_pages.py
 
+# Each work beside a peer or a limit, as ratios; `benchmarks/run.py --help` names larger sizes.
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/run.py
 
-# What grows how; takes a quarter of an hour.
+# What grows how. `benchmarks/growth.py --most-records 100000000` goes on to a hundred million.
 bench-growth: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/growth.py
 
 # Needs chromium. Pictures of the UI on the demo's home.
