@@ -16,7 +16,7 @@ from audit_pipeline.containers.csv_items import find_delimiter, raise_field_limi
 from audit_pipeline.containers.json_items import split_object
 from audit_pipeline.containers.json_text import nests_too_deep
 from audit_pipeline.containers.tfrecord_items import iter_tfrecord
-from audit_pipeline.formats.record import parse_record
+from audit_pipeline.formats.record import parse_objects, parse_record
 from audit_pipeline.records import canonical
 
 _MOST_ITEMS = 60  # a third each from the start, the middle and the end of the head
@@ -45,6 +45,8 @@ def whole_lines(head: bytes, is_whole: bool) -> list[bytes]:
 def sample_lines(lines: Sequence[bytes]) -> LineSample:
     """Lines from the start, the middle and the end, read as JSON."""
     chosen = _thirds(lines)
+    if (objects := parse_objects(chosen)) is not None:
+        return LineSample(chosen, objects)
     values = [value for line in chosen if isinstance(value := _json_value(line), dict | list)]
     return LineSample(chosen, values)
 
