@@ -23,6 +23,7 @@ from audit_pipeline.records.canonical import SALT_BYTES
 _BATCH_ROWS = 1 << 15  # to hash fewer at once costs more a row
 _MOST_BYTES = 512 << 20  # of a batch or a row group: a few stored bytes can stand for very many
 _PLAIN_ENCODINGS = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
+_PLAIN_ENCODINGS |= {"DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY"}
 _SHOWN = 5
 _WORD = re.compile(r"[a-z0-9_]*")
 

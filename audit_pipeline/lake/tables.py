@@ -180,11 +180,13 @@ def write_parquet(
     file: BinaryIO, schema: pa.Schema, indexed: Sequence[str], metadata: Mapping[str, str] | None = None
 ) -> pq.ParquetWriter:
     """A Parquet writer as our tables want it: zstd, statistics on indexed columns only, since a minimum is content."""
+    is_records = "salt" in schema.names
     writer = pq.ParquetWriter(
         pa.PythonFile(file, "w"),
         schema,
-        compression="zstd",
-        compression_level=1,
+        compression={name: "none" if name == "salt" else "zstd" for name in schema.names} if is_records else "zstd",
+        compression_level={name: 1 for name in schema.names if name != "salt"} if is_records else 1,
+        column_encoding=_ENCODINGS if is_records else None,
         use_dictionary=[f.name for f in schema if f.name in _DICTIONARY],
         write_statistics=list(indexed),
         store_schema=False,
@@ -194,6 +196,9 @@ def write_parquet(
         writer.add_key_value_metadata(dict(metadata))
     return writer
 
+
+_ENCODINGS = {"position": "DELTA_BINARY_PACKED", "salt": "DELTA_LENGTH_BYTE_ARRAY"}
+"""Of `records`: counted numbers take no room, and random bytes, which do not compress, none beside their own."""
 
 _DICTIONARY = frozenset(
     "day stream source_id generation snapshot status reason table run_id source_format adapter_version split metric "
