@@ -112,6 +112,14 @@ class OpenTable:
         names = [name for name in self._files_with("run_id", min(run_ids), max(run_ids)) if is_read(name)]
         return self._read(columns, [("run_id", "in", list(run_ids))], names)
 
+    def read_sources(self, columns: Sequence[str], ids: Collection[str]) -> pa.Table:
+        """Rows of these sources; else as `read`."""
+        return self._read(columns, [("source_id", "in", list(ids))], self._files_with("source_id", min(ids), max(ids)))
+
+    def read_file(self, name: str | None, columns: Sequence[str]) -> pa.Table:
+        """Rows of one data file, or of none; else as `read`."""
+        return self._read(columns, None, [name] if name else [])
+
     def _read(self, columns: Sequence[str], filters: list[Any] | None, names: Sequence[str]) -> pa.Table:
         wanted = pa.schema([self.table.schema.field(name) for name in columns])
         parts = []
