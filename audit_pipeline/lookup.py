@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from audit_pipeline.derive.event_files import version_of
 from audit_pipeline.errors import InputError
-from audit_pipeline.lake.declared import SOURCES
+from audit_pipeline.lake import finding
+from audit_pipeline.lake.declared import EVENTS, SOURCES
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.rows import SnapshotName
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.sources.landing import Landed, Stream
 
@@ -101,14 +103,57 @@ def find_by_event(lake: Lake, event_ids: Sequence[str]) -> list[RecordName]:
     Raises:
         InputError: it is no event's id, or there is no such record.
     """
-    wanted = []
-    for event_id in event_ids:
-        named = _EVENT.fullmatch(event_id)
-        if named is None:
-            raise InputError(f"event {event_id[:200]!r}: is no event's id; copy the column event_id of its row")
-        generation, snapshot, position = map(int, named.groups()[1:])
-        wanted.append((named[1], At(position, generation, snapshot)))
-    return find_at(lake, wanted)
+    named = [_record_of(event_id) for event_id in event_ids]
+    return find_at(lake, [(name.source, At(name.position, name.generation, name.snapshot)) for name in named])
+
+
+def _record_of(event_id: str) -> RecordName:
+    """The record that an event's id names; whether there is one is another question."""
+    named = _EVENT.fullmatch(event_id)
+    if named is None:
+        raise InputError(f"event {event_id[:200]!r}: is no event's id; copy the column event_id of its row")
+    return RecordName(named[1], *map(int, named.groups()[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEvents:
+    """The event tables at one version. Opened once, it finds one event after another without reading the tables."""
+
+    tables: dict[str, OpenTable]
+    files: dict[str, dict[int, str]]
+    """The data file with the events of a commit of `records`, by table and commit."""
+    commits: dict[SnapshotName, int]
+    """The commit of `records` by which a snapshot came in."""
+
+
+def open_events(lake: Lake) -> OpenEvents:
+    sources = lake.find(SOURCES)
+    if sources is None:
+        raise InputError(f"{lake.places.lake}: nothing was taken in yet; run `audit-pipeline run` first")
+    tables = {name: open_ for name, table in EVENTS.items() if (open_ := lake.find(table)) is not None}
+    files = {name: {version_of(file): file for file in open_.active_files()} for name, open_ in tables.items()}
+    commits = {}
+    for file in sources.active_files():  # each is called like the commit whose snapshots it has
+        rows = sources.read_file(file, ("source_id", "generation", "snapshot"))
+        names = zip(*(column.to_pylist() for column in rows.columns), strict=True)
+        commits.update(dict.fromkeys(names, version_of(file)))
+    return OpenEvents(tables, files, commits)
+
+
+def find_event(events: OpenEvents, table: str, event_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The event's row in an event table: all its columns or these. Without a row where that table has no such event.
+
+    Raises:
+        InputError: it is no event's id, or there is no such table yet.
+    """
+    name = _record_of(event_id)
+    if table not in events.tables:
+        raise InputError(f"{table}: there is no such event table yet; give one of {', '.join(sorted(events.tables))}")
+    open_ = events.tables[table]
+    commit = events.commits.get((name.source, name.generation, name.snapshot), 0)
+    file = events.files[table].get(commit)
+    wanted = open_.table.schema.names if columns is None else columns
+    return open_.read_file(None, wanted) if file is None else finding.find_event(open_, file, event_id, wanted)
 
 
 def find_list(lake: Lake, text: str) -> list[RecordName]:
@@ -173,8 +218,8 @@ def _snapshots(lake: Lake, sources: Iterable[str]) -> dict[str, list[dict[str, A
     table = lake.find(SOURCES)
     if table is None:
         raise InputError(f"{lake.places.lake}: nothing was taken in yet; run `audit-pipeline run` first")
-    rows = table.read(_SNAPSHOT_COLUMNS)
-    rows = rows.filter(pc.is_in(rows["source_id"], pa.array(sorted(sources), pa.string())))
+    ids = set(sources)
+    rows = table.read_sources(_SNAPSHOT_COLUMNS, ids) if ids else table.read_file(None, _SNAPSHOT_COLUMNS)
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows.sort_by([("generation", "ascending"), ("snapshot", "ascending")]).to_pylist():
         found.setdefault(row["source_id"], []).append(row)

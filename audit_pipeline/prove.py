@@ -6,10 +6,12 @@ Reads only. What is not under the published checkpoint is refused: a proof of it
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 from audit_pipeline import tlog
-from audit_pipeline.check import check_bundle, check_day
+from audit_pipeline.check import check_day, check_source
 from audit_pipeline.errors import InputError, ProofError, StorageError
+from audit_pipeline.lake.ahead import map_ahead
 from audit_pipeline.lake.declared import RECORDS, SEALS, Table
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.logbook import draft_entries, read_log
@@ -51,7 +53,8 @@ def prove_records(lake: Lake, names: Sequence[RecordName], held: tlog.Checkpoint
     for name in names:
         positions.setdefault((name.source, name.generation, name.snapshot), set()).add(name.position)
     found = locate(lake, positions.keys())
-    places = _places(lake, log, {snapshot: day for snapshot, (day, _) in found.items()})
+    days = _segments(lake, log, {day for day, _ in found.values()})
+    places = _places(days, {snapshot: day for snapshot, (day, _) in found.items()})
     wanted_of_file: dict[str, dict[tlog.SourceEntry, set[int]]] = {}
     for snapshot, place in places.items():
         _check_inside(place.entry, positions[snapshot])
@@ -59,7 +62,7 @@ def prove_records(lake: Lake, names: Sequence[RecordName], held: tlog.Checkpoint
     by_place: dict[int, dict[int, BundledSource]] = {}
     for picked in _picked(lake, wanted_of_file):
         place = places.pop((picked.entry.source, picked.entry.generation, picked.entry.snapshot))
-        by_place.setdefault(place.seal, {})[place.source] = _bundled(place.source, picked)
+        by_place.setdefault(place.seal, {})[place.source] = _bundled(place.source, picked, log.seals[place.seal])
     if places:
         entry = next(iter(places.values())).entry
         raise ProofError(f"source {entry.source} of {entry.day}: no data file has it as it was sealed; {_VERIFY}")
@@ -67,16 +70,13 @@ def prove_records(lake: Lake, names: Sequence[RecordName], held: tlog.Checkpoint
         BundledSeal(
             index=index,
             entry=tlog.format_seal(log.seals[index]),
-            nodes=prove_leaves(_day_leaves(lake, log.seals[index]), sorted(by_source), hash_nodes),
+            nodes=prove_leaves(tlog.hash_leaves(map(tlog.format_source, days[index])), sorted(by_source), hash_nodes),
             sources=tuple(by_source[source] for source in sorted(by_source)),
         )
         for index, by_source in sorted(by_place.items())
     ]
     nodes = prove_leaves(log.leaves, [seal.index for seal in seals], hash_nodes)
-    bundle = format_bundle(Bundle(log.note, nodes, consistency, tuple(seals)))
-    # The check that an auditor makes: what would fail there must not leave this place.
-    check_bundle(bundle, Trust((tlog.parse_vkey(lake.vkey),)))
-    return bundle
+    return format_bundle(Bundle(log.note, nodes, consistency, tuple(seals)))
 
 
 def prove_day(lake: Lake, day: date) -> tuple[bytes, bytes]:
@@ -143,23 +143,24 @@ class _Place:
     entry: tlog.SourceEntry
 
 
-def _places(lake: Lake, log: _SignedLog, days: Mapping[SnapshotName, date]) -> dict[SnapshotName, _Place]:
+def _segments(lake: Lake, log: _SignedLog, days: Set[date]) -> dict[int, tuple[tlog.SourceEntry, ...]]:
+    """By index in the log, the source entries of the seals of these days: they give the seals' roots."""
+    return {index: draft_entries(lake, seal) for index, seal in enumerate(log.seals) if seal.day in days}
+
+
+def _places(
+    segments: Mapping[int, Sequence[tlog.SourceEntry]], days: Mapping[SnapshotName, date]
+) -> dict[SnapshotName, _Place]:
     places: dict[SnapshotName, _Place] = {}
-    wanted_days = set(days.values())
-    for index, seal in enumerate(log.seals):
-        if seal.day in wanted_days:
-            for number, entry in enumerate(draft_entries(lake, seal)):
-                if (name := (entry.source, entry.generation, entry.snapshot)) in days:
-                    places[name] = _Place(index, number, entry)
+    for index, entries in segments.items():
+        for number, entry in enumerate(entries):
+            if (name := (entry.source, entry.generation, entry.snapshot)) in days:
+                places[name] = _Place(index, number, entry)
     if unsealed := days.keys() - places.keys():
         source, generation, snapshot = min(unsealed)
         day = days[source, generation, snapshot]
         raise InputError(f"source {source}: snapshot {generation}/{snapshot} of {day} is not sealed yet; {_RUN}")
     return places
-
-
-def _day_leaves(lake: Lake, seal: tlog.SealEntry) -> bytes:
-    return tlog.hash_leaves(map(tlog.format_source, draft_entries(lake, seal)))
 
 
 def _check_inside(entry: tlog.SourceEntry, positions: Set[int]) -> None:
@@ -173,17 +174,26 @@ def _check_inside(entry: tlog.SourceEntry, positions: Set[int]) -> None:
 
 def _picked(lake: Lake, wanted_of_file: Mapping[str, Mapping[tlog.SourceEntry, Set[int]]]) -> Iterator[PickedRows]:
     records = _table(lake, RECORDS)
-    for file in sorted(wanted_of_file):
-        yield from pick_rows(records, file, wanted_of_file[file])
+    files = map_ahead(lambda file: pick_rows(records, file, wanted_of_file[file]), sorted(wanted_of_file))
+    return chain.from_iterable(files)
 
 
-def _bundled(index: int, picked: PickedRows) -> BundledSource:
+def _bundled(index: int, picked: PickedRows, seal: tlog.SealEntry) -> BundledSource:
+    """What is picked, once it is found to be what was sealed: what an auditor would refuse must not leave this place.
+
+    The tree's root is that of all rows of the snapshot, so it says of many records at once what `check` says of each.
+    """
     entry = picked.entry
-    return BundledSource(
+    what = f"source {entry.source} of {entry.day}"
+    bundled = BundledSource(
         index=index,
         entry=tlog.format_source(entry),
         path=picked.path,
         exceptions=picked.exceptions,
-        nodes=prove_leaves(picked.leaves, [r.position - entry.position for r in picked.records], hash_nodes),
+        nodes=picked.proved.nodes,
         records=picked.records,
     )
+    check_source(what, bundled, entry, seal)
+    if picked.proved.root.hex() != entry.root:
+        raise ProofError(f"{what}: expected the root {entry.root}, its rows give {picked.proved.root.hex()}; {_VERIFY}")
+    return bundled

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit_pipeline import tlog
 from audit_pipeline.check import CheckedBundle, check_bundle, check_day, check_files, main
@@ -215,11 +218,33 @@ def test_a_bundle_has_one_form() -> None:
         ENCODED.replace(b'"index":0', b'"index":0.0', 1),
         ENCODED.replace(b'"index":0', b'"index":false', 1),
         ENCODED.replace(b'"index":1', b'"index":true', 1),
+        ENCODED.replace(b'"position":12', b'"position":12.0', 1),
+        ENCODED.replace(b'"position":12', b'"position":true', 1),
+        ENCODED.replace(b'{"position":12', b'{"more":1,"position":12', 1),
+        ENCODED.replace(b'{"position":12', b'{"position":11,"position":12', 1),
+        re.sub(b'"salt":"([^"]*)"', b'"salt":"\\1\\\\n"', ENCODED, count=1),
+        re.sub(b'Q=="', b'R=="', ENCODED, count=1),  # the bits that padding leaves over
+        re.sub(b'"position":12,"record":"[^"]*",', b'"position":12,', ENCODED),
+        re.sub(b'"record":"[^"]*"', b'"record":null', ENCODED, count=1),
+        re.sub(b'"record":"[^"]*"', b'"record":"\xc3\xa9AAA"', ENCODED, count=1),
+        re.sub(b'{"position":12,[^}]*}', b'"position"', ENCODED),
     ]
     for other in others:
         assert other != ENCODED
         with pytest.raises(ProofError):
             check_bundle(other, TRUST)
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",))), st.lists(st.binary(max_size=9), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_a_bundle_is_canonical_json(path: str, contents: list[bytes]) -> None:
+    """Records are written without the general encoder, and give its bytes."""
+    log = made_log([source_of(path, contents), source_of(f"{path}2", [b"{}"])], [source_of(f"{path}3", contents)])
+    everything = {0: {0: range(len(contents)), 1: [0]}, 1: {0: range(len(contents))}}
+    encoded = format_bundle(log.bundle(everything, held=1))
+
+    assert canonical.dump_canonical(canonical.load_json(encoded.decode())) == encoded
+    assert format_bundle(parse_bundle(encoded)) == encoded
 
 
 def test_a_bundle_of_another_version_is_named_as_such() -> None:

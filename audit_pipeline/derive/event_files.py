@@ -12,7 +12,7 @@ from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
 
 NONCE_KEY = "audit.nonce"
-_ROW_GROUP_ROWS = 1 << 16
+_ROW_GROUP_ROWS = 1 << 14  # of which one is read for an event; a file of smaller ones is no larger
 _NAME = re.compile(r"([1-9][0-9]{0,17})(?:-[1-9][0-9]{0,17})?\.parquet")
 
 

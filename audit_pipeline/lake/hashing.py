@@ -15,7 +15,7 @@ import pyarrow as pa
 from audit_pipeline.records.canonical import RECORD_LEAF_PREFIX, SALT_BYTES
 from audit_pipeline.tlog import hash_pairs
 
-_FEW = 256  # below this many inputs a plan costs more than hashlib
+_FEW = 1024  # below this many inputs a plan costs more than hashlib
 _thread = threading.local()
 
 
@@ -27,7 +27,7 @@ def hash_nodes(children: bytes) -> bytes:
     rows = np.empty((pairs, 65), np.uint8)
     rows[:, 0] = 1
     rows[:, 1:] = np.frombuffer(children, np.uint8).reshape(pairs, 64)
-    return _sha256(fixed_width(rows.tobytes(), 65))
+    return _sha256(fixed_width(rows.reshape(-1), 65))
 
 
 def hash_leaves(salts: bytes, records: pa.Array) -> bytes:
@@ -45,11 +45,11 @@ def hash_leaves(salts: bytes, records: pa.Array) -> bytes:
         return b"".join(
             [sha256(rows[width * i : width * (i + 1)] + record.as_py()).digest() for i, record in enumerate(records)]
         )
-    return _sha256(fixed_width(heads.tobytes(), prefix + SALT_BYTES), records)
+    return _sha256(fixed_width(heads.reshape(-1), prefix + SALT_BYTES), records)
 
 
-def fixed_width(values: bytes, width: int) -> pa.Array:
-    """A binary array over a buffer of values of one width, without a copy."""
+def fixed_width(values: bytes | npt.NDArray[np.uint8], width: int) -> pa.Array:
+    """A binary array over the bytes of values of one width, without a copy."""
     offsets = np.arange(0, len(values) + 1, width, dtype=np.int32)
     return pa.Array.from_buffers(pa.binary(), len(values) // width, [None, pa.py_buffer(offsets), pa.py_buffer(values)])
 
@@ -60,9 +60,16 @@ def binary_values(values: pa.Buffer, offsets: npt.NDArray[np.int64]) -> pa.Array
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(narrow), values])
 
 
-def joined_values(array: pa.Array) -> bytes:
-    """The values of a binary array, one after another."""
-    return _joined(array)[0]
+def join_fixed(values: pa.Array, width: int) -> bytes:
+    """The values of a binary array, one after another.
+
+    Raises:
+        ValueError: one is not of this width.
+    """
+    joined, ends = _joined(values)
+    if values.null_count or (np.diff(ends) != width).any():
+        raise ValueError(f"a value does not have {width} bytes")
+    return joined
 
 
 def values_of(array: pa.Array) -> list[bytes]:
@@ -74,9 +81,9 @@ def values_of(array: pa.Array) -> list[bytes]:
 def _joined(array: pa.Array) -> tuple[bytes, npt.NDArray[np.int32]]:
     """(the values one after another, where each begins and the last ends)."""
     values = array.cast(pa.binary())
-    if not len(values):
-        return b"", np.zeros(1, np.int32)
     _, offsets, content = values.buffers()
+    if not len(values) or content is None:
+        return b"", np.zeros(len(values) + 1, np.int32)
     ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
     return bytes(memoryview(content)[ends[0] : ends[-1]]), ends - ends[0]
 
@@ -90,12 +97,7 @@ def _sha256(*columns: pa.Array) -> bytes:
     joined = functions.concat(*[col(name) for name in names]) if len(names) > 1 else col(names[0])
     batches = frame.select(functions.sha256(joined).alias("hash")).collect()
     context.deregister_table("hashed")
-    return b"".join([_contiguous(batch.column(0)) for batch in batches])
-
-
-def _contiguous(hashes: pa.Array) -> bytes:
-    values = hashes.cast(pa.binary()).buffers()[2]
-    return bytes(memoryview(values)[32 * hashes.offset : 32 * (hashes.offset + len(hashes))])
+    return b"".join([join_fixed(batch.column(0), 32) for batch in batches])
 
 
 def _context() -> Any:

@@ -196,10 +196,11 @@ def runs_of(batch: pa.RecordBatch) -> Iterator[tuple[SnapshotName, int, int]]:
 
 def _runs(batch: pa.RecordBatch, file: str) -> Iterator[tuple[SnapshotName, FoundRows]]:
     """The batch's rows cut where the snapshot changes."""
-    salts = batch["salt"]
-    if batch.num_rows and (salts.null_count or pc.min_max(pc.binary_length(salts)) != _SALT_LENGTHS):
-        raise ProofError(f"{file}: a salt is not {SALT_BYTES} bytes")
-    leaves = hashing.hash_leaves(hashing.joined_values(salts), batch["record"].cast(pa.binary()))
+    try:
+        salts = hashing.join_fixed(batch["salt"], SALT_BYTES)
+    except ValueError as err:
+        raise ProofError(f"{file}: a salt is not {SALT_BYTES} bytes") from err
+    leaves = hashing.hash_leaves(salts, batch["record"].cast(pa.binary()))
     positions, is_odd, days = batch["position"].to_numpy(), _is_odd(batch), pc.unique(batch["day"]).to_pylist()
     for name, begin, end in runs_of(batch):
         yield (
@@ -227,6 +228,3 @@ def _exceptions(rows: pa.RecordBatch, odd: npt.NDArray[np.int64]) -> list[tuple[
         return []
     found = rows.select(["position", "status", "reason"]).take(pa.array(odd))
     return [(row["position"], row["status"], row["reason"]) for row in found.to_pylist()]
-
-
-_SALT_LENGTHS = pa.scalar({"min": SALT_BYTES, "max": SALT_BYTES}, pa.struct([("min", pa.int32()), ("max", pa.int32())]))

@@ -122,6 +122,16 @@ class OpenTable:
         names = [name for name in self._files_with("run_id", min(run_ids), max(run_ids)) if is_read(name)]
         return self._read(columns, pc.field("run_id").isin(list(run_ids)), names)
 
+    def read_sources(self, columns: Sequence[str], ids: Collection[str]) -> pa.Table:
+        """Rows of these sources; else as `read`."""
+        return self._read(
+            columns, pc.field("source_id").isin(list(ids)), self._files_with("source_id", min(ids), max(ids))
+        )
+
+    def read_file(self, name: str | None, columns: Sequence[str]) -> pa.Table:
+        """Rows of one data file, or of none; else as `read`."""
+        return self._read(columns, None, [name] if name else [])
+
     def _read(self, columns: Sequence[str], where: pc.Expression | None, names: Sequence[str]) -> pa.Table:
         wanted = pa.schema([self.table.schema.field(name) for name in columns])
         parts = []
@@ -202,7 +212,8 @@ _ENCODINGS = {"position": "DELTA_BINARY_PACKED", "salt": "DELTA_LENGTH_BYTE_ARRA
 
 _DICTIONARY = frozenset(
     "day stream source_id generation snapshot status reason table run_id source_format adapter_version split metric "
-    "event_time_quality kind container compression growth format format_evidence scorer scorer_kind value_state".split()
+    "event_time_quality kind container compression growth format format_evidence scorer scorer_kind value_state "
+    "annotator_id annotator_kind question outcome score_state".split()
 )
 
 

@@ -2,16 +2,20 @@
 
 docs/evidence-format.md section 7 has the grammar. A bundle is canonical JSON, and what is parsed here gives its bytes
 again, so it has one form. Parsing shows nothing yet: `audit_pipeline.check` does.
+
+A bundle may have very many records, so their part is written and read without a general encoder's calls for each.
 """
 
-from collections.abc import Sequence
+import json
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from audit_pipeline.errors import ProofError
-from audit_pipeline.records.canonical import dump_canonical, load_json
-from audit_pipeline.tlog.encoding import MAX_DECIMAL, format_base64, parse_base64, shown
+from audit_pipeline.records.canonical import dump_canonical
+from audit_pipeline.tlog.encoding import MAX_DECIMAL, format_base64, shown
 
 BUNDLE_FORMAT = "audit-bundle/v1"
 
@@ -66,24 +70,15 @@ class Bundle:
 
 
 def format_bundle(bundle: Bundle) -> bytes:
-    value = {
+    members = {
         "format": BUNDLE_FORMAT,
         "checkpoint": bundle.checkpoint.decode(),
         "nodes": format_base64(bundle.nodes),
         "consistency": None
         if bundle.consistency is None
         else {"size": bundle.consistency[0], "nodes": format_base64(bundle.consistency[1])},
-        "seals": [
-            {
-                "index": seal.index,
-                "entry": seal.entry.decode(),
-                "nodes": format_base64(seal.nodes),
-                "sources": [_source_value(source) for source in seal.sources],
-            }
-            for seal in bundle.seals
-        ],
     }
-    return dump_canonical(value)
+    return b"".join(_object(members, "seals", map(_seal_pieces, bundle.seals)))
 
 
 def parse_bundle(encoded: bytes) -> Bundle:
@@ -93,7 +88,8 @@ def parse_bundle(encoded: bytes) -> Bundle:
         ProofError: it could not have.
     """
     try:
-        value = load_json(encoded.decode())
+        # A key that is repeated is lost here, and missed when the bytes are compared.
+        value = json.loads(encoded.decode())
     except (ValueError, RecursionError) as err:
         raise ProofError(f"bundle: not JSON ({type(err).__name__}): give a file that `prove` wrote") from err
     fields = _fields(value, "bundle", "format", "checkpoint", "nodes", "consistency", "seals")
@@ -116,18 +112,35 @@ def parse_bundle(encoded: bytes) -> Bundle:
     return bundle
 
 
-def _source_value(source: BundledSource) -> dict[str, Any]:
-    return {
+def _seal_pieces(seal: BundledSeal) -> Iterator[bytes]:
+    members = {"index": seal.index, "entry": seal.entry.decode(), "nodes": format_base64(seal.nodes)}
+    return _object(members, "sources", map(_source_pieces, seal.sources))
+
+
+def _source_pieces(source: BundledSource) -> Iterator[bytes]:
+    members = {
         "index": source.index,
         "entry": source.entry.decode(),
         "path": source.path,
         "exceptions": source.exceptions,
         "nodes": format_base64(source.nodes),
-        "records": [
-            {"position": found.position, "salt": format_base64(found.salt), "record": format_base64(found.record)}
-            for found in source.records
-        ],
     }
+    return _object(members, "records", [[b",".join(map(_record_text, source.records))]])
+
+
+def _record_text(found: BundledRecord) -> bytes:
+    salt, record = b2a_base64(found.salt, newline=False), b2a_base64(found.record, newline=False)
+    return b'{"position":%d,"record":"%b","salt":"%b"}' % (found.position, record, salt)
+
+
+def _object(members: dict[str, Any], last: str, items: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    """Pieces of the canonical JSON of an object with these members, and under its last key a list of such pieces."""
+    yield dump_canonical({**members, last: []}).removesuffix(b"]}")
+    for number, pieces in enumerate(items):
+        if number:
+            yield b","
+        yield from pieces
+    yield b"]}"
 
 
 def _seal(value: Any) -> BundledSeal:
@@ -148,7 +161,7 @@ def _source(value: Any, seal: str) -> BundledSource:
         raise ProofError(f"{what}: exceptions: expected a list, got {_kind(fields['exceptions'])}")
     exceptions = [_exception(item, what) for item in fields["exceptions"]]
     _check_rising([position for position, _, _ in exceptions], f"{what}: exceptions")
-    records = [_record(item, what) for item in _some(fields["records"], f"{what}: records")]
+    records = _records(_some(fields["records"], f"{what}: records"), f"{what}, record")
     _check_rising([record.position for record in records], f"{what}: records")
     return BundledSource(
         index=index,
@@ -167,11 +180,19 @@ def _exception(value: Any, source: str) -> tuple[int, str, str]:
     return _number(value[0], what), _text(value[1], what), _text(value[2], what)
 
 
-def _record(value: Any, source: str) -> BundledRecord:
-    fields = _fields(value, f"{source}, record", "position", "salt", "record")
-    position = _number(fields["position"], f"{source}, record: position")
-    what = f"{source}, record {position}"
-    return BundledRecord(position, _base64(fields["salt"], what), _base64(fields["record"], what))
+def _records(items: Sequence[Any], what: str) -> list[BundledRecord]:
+    """Other keys, and base64 written another way, are refused when the whole bundle's bytes are compared."""
+    try:
+        return [
+            BundledRecord(
+                _number(item["position"], what),
+                a2b_base64(item["salt"], strict_mode=True),
+                a2b_base64(item["record"], strict_mode=True),
+            )
+            for item in items
+        ]
+    except (ValueError, TypeError, LookupError) as err:
+        raise ProofError(f"{what}: expected a position, and salt and record in base64 ({type(err).__name__})") from err
 
 
 def _fields(value: Any, what: str, *names: str) -> dict[str, Any]:
@@ -203,7 +224,11 @@ def _text(value: Any, what: str) -> str:
 
 
 def _base64(value: Any, what: str) -> bytes:
-    return parse_base64(_text(value, what), what)
+    """The bytes of a text in base64; another text of the same bytes is refused with the whole bundle."""
+    try:
+        return a2b_base64(_text(value, what), strict_mode=True)
+    except ValueError as err:
+        raise ProofError(f"{what}: expected base64, got {shown(value)}") from err
 
 
 def _check_rising(numbers: Sequence[int], what: str) -> None:

@@ -5,11 +5,12 @@ or lies beyond the level's end. Which nodes those are follows from the size and 
 hashes and nothing else. For one leaf it is RFC 6962's audit path.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from audit_pipeline.errors import InputError, ProofError
-from audit_pipeline.tlog.merkle import HASH_BYTES, HashNodes, count_hashes, hash_pairs, node_hash
+from audit_pipeline.tlog.merkle import HASH_BYTES, RFC6962_NODE_PREFIX, HashNodes, count_hashes, hash_pairs
 
 
 def prove_leaves(leaf_hashes: bytes, indexes: Sequence[int], hash_nodes: HashNodes = hash_pairs) -> bytes:
@@ -46,26 +47,36 @@ def root_from(size: int, leaves: Mapping[int, bytes], nodes: bytes) -> bytes:
     if any(len(leaf) != HASH_BYTES for leaf in leaves.values()):
         raise ProofError(f"expected leaf hashes of {HASH_BYTES} bytes each")
     given = count_hashes(nodes)
-    used, width, known = 0, size, dict(sorted(leaves.items()))
-    while width > 1:
-        parents: dict[int, bytes] = {}
-        for index, here in known.items():
-            if index >> 1 in parents:  # as the right child of the one before
-                continue
-            if index ^ 1 >= width:
-                parents[index >> 1] = here
-                continue
-            beside = known.get(index ^ 1)
-            if beside is None:
-                if used == given:
-                    raise ProofError(f"expected more than {given} nodes for these leaves")
-                beside = nodes[HASH_BYTES * used : HASH_BYTES * (used + 1)]
-                used += 1
-            parents[index >> 1] = node_hash(beside, here) if index & 1 else node_hash(here, beside)
-        known, width = parents, (width + 1) >> 1
-    if used != given:
-        raise ProofError(f"expected {used} nodes for these leaves, got {given}")
+    beside = iter([nodes[at : at + HASH_BYTES] for at in range(0, len(nodes), HASH_BYTES)])
+    width, known = size, dict(sorted(leaves.items()))
+    try:
+        while width > 1:
+            known, width = _level_above(known, width, beside), (width + 1) >> 1
+    except StopIteration as err:
+        raise ProofError(f"expected more than {given} nodes for these leaves") from err
+    if unused := sum(1 for _ in beside):
+        raise ProofError(f"expected {given - unused} nodes for these leaves, got {given}")
     return known[0]
+
+
+def _level_above(known: Mapping[int, bytes], width: int, beside: Iterator[bytes]) -> dict[int, bytes]:
+    """The parents of known hashes, in rising order like them. What is not known is the next of `beside`.
+
+    Raises:
+        StopIteration: there is no next one.
+    """
+    sha256, prefix, parents = hashlib.sha256, RFC6962_NODE_PREFIX, {}
+    for index, here in known.items():
+        if index & 1:
+            if index - 1 not in known:  # else it was hashed with the one before
+                parents[index >> 1] = sha256(prefix + next(beside) + here).digest()
+        elif index + 1 in known:
+            parents[index >> 1] = sha256(prefix + here + known[index + 1]).digest()
+        elif index + 1 < width:
+            parents[index >> 1] = sha256(prefix + here + next(beside)).digest()
+        else:
+            parents[index >> 1] = here
+    return parents
 
 
 def _unknown_siblings(known: Sequence[int]) -> Iterator[int]:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_pipeline.lake.hashing import binary_values, hash_leaves, hash_nodes, joined_values, values_of
+from audit_pipeline.lake.hashing import binary_values, hash_leaves, hash_nodes, join_fixed, values_of
 from audit_pipeline.records.canonical import record_leaf
 from audit_pipeline.tlog import hash_pairs
 
-SIZES = [0, 1, 2, 255, 256, 257, 8191, 8192, 8193, 20_000]
+SIZES = [0, 1, 2, 1023, 1024, 1025, 8191, 8192, 8193, 20_000]
 
 
 @pytest.mark.parametrize("pairs", SIZES)
@@ -34,9 +34,10 @@ def test_leaves_are_those_of_hashlib(count: int) -> None:
     assert hashes == b"".join(expected)
 
 
-@given(records=st.lists(st.binary(max_size=50), min_size=256, max_size=300), cut=st.integers(0, 40))
+@given(some=st.lists(st.binary(max_size=50), min_size=128, max_size=150), cut=st.integers(0, 40))
 @settings(max_examples=20, deadline=None)
-def test_a_slice_of_an_array_hashes_as_its_values_do(records: list[bytes], cut: int) -> None:
+def test_a_slice_of_an_array_hashes_as_its_values_do(some: list[bytes], cut: int) -> None:
+    records = some * 9
     array = pa.array(records, pa.binary())[cut:]
     salts = bytes(16 * len(array))
 
@@ -59,4 +60,14 @@ def test_values_that_lie_one_after_the_other_are_an_array(values: list[bytes]) -
     assert array.to_pylist() == values
     for part in (array, array[1:], array[1:-1], array[:0]):
         assert values_of(part) == part.to_pylist()
-        assert joined_values(part) == b"".join(part.to_pylist())
+
+
+@given(st.lists(st.binary(min_size=5, max_size=5)), st.integers(0, 4))
+def test_values_of_one_width_are_joined_wherever_their_array_begins(values: list[bytes], cut: int) -> None:
+    assert join_fixed(pa.array(values, pa.binary())[cut:], 5) == b"".join(values[cut:])
+
+
+@pytest.mark.parametrize("odd", [b"1234", b"123456", b"", None])
+def test_values_of_several_widths_are_not_joined(odd: bytes | None) -> None:
+    with pytest.raises(ValueError, match="5 bytes"):
+        join_fixed(pa.array([b"12345", odd, b"12345"], pa.binary()), 5)
