@@ -272,8 +272,7 @@ class _Worker:
 
     def _write(self, number: int, taken: list[Taken], now: datetime) -> tuple[NewObject, str]:
         lake_id, name = self._lake.lake_id, self._file(number)
-        new = write_batch(self._records, name, lake_id, self._stream.name, self._batch_day, number, taken, now)
-        return new, new.digest()
+        return write_batch(self._records, name, lake_id, self._stream.name, self._batch_day, number, taken, now)
 
     def _settle(self, number: int, future: "Future[tuple[NewObject, str]]") -> None:
         """Give the batch's file its name and commit it; strictly in order, so that no number is ever skipped."""

@@ -33,19 +33,12 @@ class NewObject:
         # Buffered: a raw file may write less than it is given, and say so only in a number that nobody reads.
         self.file: BinaryIO = os.fdopen(descriptor, "w+b")
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         """All of `content`, or StorageError."""
         try:
             self.file.write(content)
         except OSError as err:
             raise StorageError(f"{self._path}: cannot be written: {err.strerror}; make room and run again") from err
-
-    def digest(self) -> str:
-        """SHA-256 of what was written so far, hex."""
-        self.file.seek(0)
-        digest = hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]
-        self.file.seek(0, os.SEEK_END)
-        return digest
 
     def publish(self) -> bool:
         """Give the object its name. False when that name is taken already: then the other object stands."""

@@ -187,12 +187,12 @@ def table_exists(table: Table, lake: Path) -> bool:
 
 
 def write_parquet(
-    file: BinaryIO, schema: pa.Schema, indexed: Sequence[str], metadata: Mapping[str, str] | None = None
+    file: BinaryIO | pa.NativeFile, schema: pa.Schema, indexed: Sequence[str], metadata: Mapping[str, str] | None = None
 ) -> pq.ParquetWriter:
     """A Parquet writer as our tables want it: zstd, statistics on indexed columns only, since a minimum is content."""
     is_records = "salt" in schema.names
     writer = pq.ParquetWriter(
-        pa.PythonFile(file, "w"),
+        file if isinstance(file, pa.NativeFile) else pa.PythonFile(file, "w"),
         schema,
         compression={name: "none" if name == "salt" else "zstd" for name in schema.names} if is_records else "zstd",
         compression_level={name: 1 for name in schema.names if name != "salt"} if is_records else 1,

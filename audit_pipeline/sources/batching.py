@@ -1,5 +1,6 @@
 """Snapshots hashed and encoded into the data file of a batch."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -57,32 +58,33 @@ class _Part:
 
 def write_batch(
     open_: OpenTable, name: str, lake_id: str, stream: str, day: str, number: int, taken: Sequence[Taken], now: datetime
-) -> NewObject:
-    """Hash and encode a batch into a data file that has no name yet; `publish` gives it the name."""
-    new = open_.files.create(name)
-    writer = write_parquet(new.file, _WRITTEN, RECORDS.indexed)
-    with ExitStack() as undo:
-        undo.enter_context(new)
-        undo.callback(writer.close)
-        leaves: list[list[bytes]] = [[] for _ in taken]
-        exceptions: list[list[Exception_]] = [[] for _ in taken]
+) -> tuple[NewObject, str]:
+    """(data file of a batch, hashed and encoded, SHA-256 of its bytes). It has no name until it is published."""
+    # In memory first: to write each page through Python would wait for what other threads do in Python.
+    encoded = pa.BufferOutputStream()
+    leaves: list[list[bytes]] = [[] for _ in taken]
+    exceptions: list[list[Exception_]] = [[] for _ in taken]
+    with write_parquet(encoded, _WRITTEN, RECORDS.indexed) as writer:
         for group in _row_groups(taken):
             records = pa.concat_arrays([part.records for _, part in group])
             salts = b"".join([part.salts for _, part in group])
             writer.write_batch(_rows([part for _, part in group], records, salts))
             hashes, at = hashing.hash_leaves(salts, records), 0
-            for number_taken, part in group:
-                leaves[number_taken].append(hashes[32 * at : 32 * (at + part.count)])
-                exceptions[number_taken] += part.exceptions
+            for which, part in group:
+                leaves[which].append(hashes[32 * at : 32 * (at + part.count)])
+                exceptions[which] += part.exceptions
                 at += part.count
         described = [
             _describe(lake_id, one, b"".join(of_one), odd)
             for one, of_one, odd in zip(taken, leaves, exceptions, strict=True)
         ]
         writer.add_key_value_metadata(format_footer(Batch(stream, day, number, now, tuple(described))))
-        writer.close()
+    content = encoded.getvalue()
+    with ExitStack() as undo:
+        new = undo.enter_context(open_.files.create(name))
+        new.write(memoryview(content))
         undo.pop_all()
-    return new
+    return new, hashlib.sha256(content).hexdigest()
 
 
 def _row_groups(taken: Sequence[Taken]) -> Iterator[list[tuple[int, _Part]]]:
