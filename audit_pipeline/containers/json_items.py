@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -14,6 +15,8 @@ from audit_pipeline.records import canonical
 
 MAX_ELEMENT = 64 << 20  # characters of one array element
 MAX_OBJECT = 64 << 20  # bytes of a document that is not an array, because it is held whole
+MAX_HELD = 900 << 20  # bytes of memory that the values of one text may take, by what was measured of each kind
+_COSTLY = 16 << 20  # characters; what is shorter cannot take so much
 _WINDOW_BYTES = 1 << 20
 _LONGEST_WORD = 16  # a cut-off `-Infinity` or `\\uXXXX` is reported at its start, this close to the end at most
 _AFTER_NUMBER = frozenset(" \t\n\r,]")
@@ -116,6 +119,8 @@ class _Window:
     def take_value(self) -> _Part:
         """The element that starts here, consumed."""
         while True:
+            if len(self.text) - self.at > _COSTLY and not _can_be_held(self.text[self.at :]):
+                return "oversize"
             try:
                 value, end, is_plain = read_value(self.text, self.at)
             except json.JSONDecodeError as err:
@@ -194,6 +199,8 @@ def _read_document(window: _Window, size_bytes: int) -> tuple[Any, str]:
         pass
     if window.failure:
         return None, window.failure
+    if not _can_be_held(window.text):
+        return None, "oversize"
     if nests_too_deep(window.text.encode()):
         return None, "depth"
     try:
@@ -202,6 +209,12 @@ def _read_document(window: _Window, size_bytes: int) -> tuple[Any, str]:
         return None, "depth"
     except ValueError:
         return None, "invalid_json"
+
+
+def _can_be_held(text: str) -> bool:
+    """Whether the values of this text take at most MAX_HELD: few characters can stand for a large object each."""
+    containers, members = text.count("{") + text.count("["), text.count(",")
+    return 220 * containers + 100 * members + 3 * sys.getsizeof(text) <= MAX_HELD
 
 
 def _item(value: Any, is_plain: bool) -> Item:

@@ -117,6 +117,16 @@ def test_an_object_beyond_the_bound_is_one_record(monkeypatch: pytest.MonkeyPatc
     assert items("json", b'{"a": "' + b"x" * 20 + b'"}') == [(REST, "quarantined", "oversize")]
 
 
+@pytest.mark.parametrize("text", [b'{"a": [%b]}', b"[[%b]]"])
+def test_values_that_would_take_too_much_memory_are_not_made(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 64 MiB of empty lists, three and a half gigabytes."""
+    monkeypatch.setattr(json_items, "MAX_HELD", 100_000)
+    monkeypatch.setattr(json_items, "_COSTLY", 100)
+
+    assert reasons("json", text % (b"[]," * 300 + b"0")) == [""]
+    assert reasons("json", text % (b"[]," * 500 + b"0")) == ["oversize"]
+
+
 class Endless(io.RawIOBase):
     """An array of 100 GB that is never there as a whole."""
 
