@@ -168,7 +168,7 @@ def test_what_the_fast_check_accepts_the_exact_one_accepts(chunk: bytes) -> None
 @settings(max_examples=300, deadline=None)
 @given(st.lists(damaged_lines(), max_size=4), st.integers(1, 400), st.booleans())
 def test_odd_lines_among_many_are_found_one_by_one(damaged: list[bytes], plain: int, is_first: bool) -> None:
-    """Chunks of lines are taken apart until a line stands alone: the same lines are found as by looking at each."""
+    """A chunk with an odd line is looked at line by line: the same lines are found as by looking at each exactly."""
     lines = [b'{"a": [1, 2]}'] * plain
     for at, odd in enumerate(damaged):
         lines[at * 97 % plain : 0] = odd.split(b"\n")
