@@ -6,8 +6,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.lakes import LakeForTests
+
+# No timed assertions: the first example may pay for an import, and machines are shared.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 """Real run logs and public vectors, where they are at hand; users do not have them."""
