@@ -106,12 +106,12 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
                 waiting.add(landed.day)
     log = read_log(lake.open(SEALS)) if table_exists(SEALS, lake.places.lake) else []
     sealed = {seal.day for seal in log}
-    waiting |= _days_not_sealed(sources, log)
+    waiting |= days_not_sealed(sources, log)
     first = max(sealed, default=min(waiting, default=today))
     return sorted(waiting | {first + timedelta(days=n) for n in range((today - first).days + 1)})
 
 
-def _days_not_sealed(sources: OpenTable, log: Sequence[SealEntry]) -> set[date]:
+def days_not_sealed(sources: OpenTable, log: Sequence[SealEntry]) -> set[date]:
     """The days that have snapshots under no seal, as when a run was stopped between taking in and sealing."""
     unsealed = Counter(sources.read(["day"]).column("day").to_pylist())
     unsealed.subtract({day: sum(seal.size for seal in log if seal.day == day) for day in unsealed})

@@ -4,7 +4,7 @@ Order: the inventory is put create-only, then the mark names it. A crash between
 next run marks before it makes another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from audit_pipeline import tlog
@@ -79,7 +79,7 @@ def _inventory(
     versions = tuple(sorted((name, table.version) for name, table in tables.items()))
     covered = dict(before.tables) if before else {}
     sealed = before.log_size if before else 0
-    if before is not None and (versions, log_size) == (before.tables, sealed):
+    if before is not None and (_due(versions), log_size) == (_due(before.tables), sealed):
         return None
     check_new_commits(lake, max(covered.get(RECORDS.name, 0), checked) + 1, {})
     paths = {path for name, table in tables.items() for path in _table_files(table, covered.get(name, -1) + 1)}
@@ -93,6 +93,11 @@ def _inventory(
         files.append(found)
     number = 1 if before is None else before.number + 1
     return tlog.Inventory(lake.lake_id, number, digest, log_size, versions, tuple(files))
+
+
+def _due(versions: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The tables whose new rows make an inventory by themselves."""
+    return [(name, version) for name, version in versions if not TABLES[name].waits]
 
 
 def _table_files(table: OpenTable, first: int) -> Iterator[str]:

@@ -7,17 +7,24 @@ import pyarrow as pa
 
 from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.formats.detect import MARGIN, THRESHOLD
-from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES
+from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES, VERIFICATIONS
 from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, Column
-from audit_pipeline.records.schemas import RECORD_COLUMNS, SEAL_COLUMNS, SOURCE_COLUMNS
+from audit_pipeline.records.schemas import RECORD_COLUMNS, SEAL_COLUMNS, SOURCE_COLUMNS, VERIFICATION_COLUMNS
 
 HERE = Path(__file__).resolve().parent
 GRAIN = {
     "records": "One row per record.",
     "sources": "One row per snapshot: a projection of the commits of `records`, with what the next run needs.",
     "seals": "One row per entry of the log, in the log's order; `entry` is the leaf's exact text.",
+    "verifications": "One row per verification by a run; none where the newest row of the same days says the same.",
 }
 
+TABLES_AND_COLUMNS = (
+    (RECORDS, RECORD_COLUMNS),
+    (SOURCES, SOURCE_COLUMNS),
+    (SEALS, SEAL_COLUMNS),
+    (VERIFICATIONS, VERIFICATION_COLUMNS),
+)
 
 _FORMATS_HEAD = """# Formats
 
@@ -43,7 +50,7 @@ def tables_page() -> str:
         "are; those of event tables are replaced "
         "by a newer version of the adapter that read them, and stay in the table's earlier version.",
     ]
-    for table, columns in ((RECORDS, RECORD_COLUMNS), (SOURCES, SOURCE_COLUMNS), (SEALS, SEAL_COLUMNS)):
+    for table, columns in TABLES_AND_COLUMNS:
         lines += ["", f"## {table.name}", "", f"`{table.area}/{table.name}`. {GRAIN[table.name]}", ""]
         lines += _meanings(columns)
     lines += ["", "## Event tables", "", "Every event table begins with these columns:", ""]

@@ -25,6 +25,8 @@ LAYERS = {
     "sealing": APPLICATION,
     "inventory": APPLICATION,
     "verify": APPLICATION,
+    "verifications": APPLICATION,
+    "audit_trail": APPLICATION,
     "check": APPLICATION,
     "lookup": APPLICATION,
     "prove": APPLICATION,

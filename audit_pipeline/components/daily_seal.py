@@ -1,6 +1,6 @@
 """The component DailySeal: each day is closed under one signed Merkle root."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -8,20 +8,27 @@ from typing import Annotated
 import dagster as dg
 from pydantic import BaseModel, Field
 
+from audit_pipeline.audit_trail import take_in_audit_rows
 from audit_pipeline.components import specs
 from audit_pipeline.components.opening import key_passphrase, open_policy, partition_days, utc_now
-from audit_pipeline.ingest import system_entropy
+from audit_pipeline.ingest import StreamCounts, system_entropy
 from audit_pipeline.inventory import InventoryReport, take_inventory
 from audit_pipeline.lake.declared import EVENTS, SEALS
 from audit_pipeline.lake.inventories import inventory_name
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.policy import Policy
+from audit_pipeline.policy.loading import find_components
 from audit_pipeline.policy.models import parse_start
 from audit_pipeline.sealing import SealReport, seal_day
 from audit_pipeline.verify import Verification
 from audit_pipeline.verify.apart import verify_apart
+from audit_pipeline.verifications import record_verification
 
 SEAL_ASSET = "daily_merkle_root"
+AUDIT_TRAIL_ASSET = "audit_trail"
 INVENTORY_ASSET = "inventory"
+AUDIT_ASSETS: Mapping[str, Sequence[str]] = {}
+"""By type of component: the assets it makes that write audit tables."""
 
 
 class DailySealParams(BaseModel):
@@ -61,7 +68,10 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         root = context.project_root
-        return dg.Definitions(assets=[self._seal(root), self._inventory(root)], asset_checks=[_evidence_holds(root)])
+        return dg.Definitions(
+            assets=[self._seal(root), self._audit_trail(root), self._inventory(root)],
+            asset_checks=[_evidence_holds(root)],
+        )
 
     def _seal(self, root: Path) -> dg.AssetsDefinition:
         text = "The signed Merkle root of each day, in the public log. One seal per day, and one for each late arrival."
@@ -71,21 +81,34 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
         def seal(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
             policy, lake = open_policy(root)
             (day,) = partition_days(context)
-            report = seal_day(
-                lake,
-                day,
-                policy_digest=policy.digest,
-                passphrase=key_passphrase(),
-                today=utc_now().date(),
-                now=utc_now,
-                entropy=system_entropy,
-                written=data_files_written(context),
-            )
+            audited = take_in_audit_rows(lake, day, now=utc_now, entropy=system_entropy)
+            report = _seal_day(lake, policy, day, {**data_files_written(context), **_data_files(audited)})
             take_inventory(lake, passphrase=key_passphrase(), checked=report.checked)
             context.log.info(f"{day}: {'sealed' if report.is_new else 'unchanged'}, log size {report.log_size}")
             return dg.MaterializeResult(metadata=_seal_metadata(lake, report))
 
         return seal
+
+    def _audit_trail(self, root: Path) -> dg.AssetsDefinition:
+        text = "What this pipeline wrote about the day, sealed as the day's next segment: findings, releases, reports."
+        spec = dg.AssetSpec(
+            AUDIT_TRAIL_ASSET,
+            group_name=specs.EVIDENCE,
+            description=text,
+            deps=[SEAL_ASSET, *audit_assets(root)],
+            partitions_def=specs.daily(self.start),
+        )
+
+        @dg.multi_asset(specs=[self.get_asset_spec(spec)], name=AUDIT_TRAIL_ASSET, pool="audit_seal")
+        def audit_trail(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+            policy, lake = open_policy(root)
+            (day,) = partition_days(context)
+            audited = take_in_audit_rows(lake, day, now=utc_now, entropy=system_entropy)
+            if audited is None:
+                return dg.MaterializeResult(metadata={specs.IS_NEW: dg.MetadataValue.bool(False)})
+            return dg.MaterializeResult(metadata=_seal_metadata(lake, _seal_day(lake, policy, day, audited.data_files)))
+
+        return audit_trail
 
     def _inventory(self, root: Path) -> dg.AssetsDefinition:
         text = "The signed list of every stored file: size and SHA-256, of the typed view too. One entry per file."
@@ -93,7 +116,7 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
             INVENTORY_ASSET,
             group_name=specs.EVIDENCE,
             description=text,
-            deps=[SEAL_ASSET, *EVENTS],
+            deps=[SEAL_ASSET, AUDIT_TRAIL_ASSET, *EVENTS],
             partitions_def=specs.daily(self.start),
         )
 
@@ -104,6 +127,28 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
             return dg.MaterializeResult(metadata=_inventory_metadata(lake, report))
 
         return inventory
+
+
+def audit_assets(root: Path) -> list[str]:
+    """The assets of the policy `root` that write audit tables: the day's closing seal waits for them."""
+    return [name for kind, names in AUDIT_ASSETS.items() if find_components(root, kind) for name in names]
+
+
+def _seal_day(lake: Lake, policy: Policy, day: date, written: Mapping[str, str]) -> SealReport:
+    return seal_day(
+        lake,
+        day,
+        policy_digest=policy.digest,
+        passphrase=key_passphrase(),
+        today=utc_now().date(),
+        now=utc_now,
+        entropy=system_entropy,
+        written=written,
+    )
+
+
+def _data_files(audited: StreamCounts | None) -> Mapping[str, str]:
+    return {} if audited is None else audited.data_files
 
 
 def data_files_written(context: dg.AssetExecutionContext) -> Mapping[str, str]:
@@ -120,8 +165,10 @@ def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:
     def evidence_holds(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         _, lake = open_policy(root)
         days = partition_days(context)
-        # Without a partition, the whole lake.
-        found = verify_apart(lake, first=min(days, default=None), last=max(days, default=None))
+        first, last = min(days, default=None), max(days, default=None)  # without a partition, the whole lake
+        found = verify_apart(lake, first=first, last=last)
+        day = last or utc_now().date()
+        record_verification(lake, found, day, first=first, last=last, now=utc_now, entropy=system_entropy)
         return dg.AssetCheckResult(
             passed=not found.problems, severity=dg.AssetCheckSeverity.ERROR, metadata=_verification_metadata(found)
         )

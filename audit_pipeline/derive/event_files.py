@@ -9,9 +9,8 @@ import pyarrow.parquet as pq
 
 from audit_pipeline.lake.commits import DataFile
 from audit_pipeline.lake.decoding import decoding
-from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
+from audit_pipeline.lake.tables import NONCE_KEY, OpenTable, describe_file, write_parquet
 
-NONCE_KEY = "audit.nonce"
 _ROW_GROUP_ROWS = 1 << 14  # of which one is read for an event; a file of smaller ones is no larger
 _NAME = re.compile(r"([1-9][0-9]{0,17})(?:-[1-9][0-9]{0,17})?\.parquet")
 

@@ -20,6 +20,8 @@ class Table:
     indexed: tuple[str, ...]
     is_append_only: bool = True
     """Whether rows that are there stay in every later version. What is derived may be derived anew."""
+    waits: bool = False
+    """Of audit tables: whether new rows alone make no seal and no inventory, but wait for those that are due anyway."""
 
     def uri(self, lake: Path) -> Path:
         return lake / self.area / self.name
@@ -35,4 +37,8 @@ EVENTS = {
 }
 """The event tables, by name."""
 
-TABLES = {table.name: table for table in (*EVIDENCE_TABLES, *EVENTS.values())}
+VERIFICATIONS = Table("verifications", "audit", schemas.VERIFICATIONS, ("day",), waits=True)
+AUDIT_TABLES = (VERIFICATIONS,)
+"""What the pipeline writes about itself; their rows become records of the stream `_audit`."""
+
+TABLES = {table.name: table for table in (*EVIDENCE_TABLES, *EVENTS.values(), *AUDIT_TABLES)}

@@ -37,6 +37,8 @@ from audit_pipeline.lake.decoding import decoding, one_line
 from audit_pipeline.lake.objects import Folder, NewObject, sync_file
 
 CHECKPOINT_EVERY = 100
+NONCE_KEY = "audit.nonce"
+"""In a data file's footer: random bytes, as hex, that hide what the file's hash would tell of its rows."""
 LAST_CHECKPOINT = "_delta_log/_last_checkpoint"
 _COMMIT_ATTEMPTS = 1000  # each lost one is another writer's success
 
@@ -228,15 +230,15 @@ def put_rows(open_: OpenTable, name: str, rows: pa.Table) -> DataFile:
     return describe_file(open_, name)
 
 
-def offer_rows(open_: OpenTable, name: str, rows: pa.Table) -> bool:
+def offer_rows(open_: OpenTable, name: str, rows: pa.Table, metadata: Mapping[str, str] | None = None) -> bool:
     """Write `rows` as the data file `name`, unless there is one: False, whatever it holds."""
-    with _new_file(open_, name, rows) as new:
+    with _new_file(open_, name, rows, metadata) as new:
         return new.publish()
 
 
-def _new_file(open_: OpenTable, name: str, rows: pa.Table) -> NewObject:
+def _new_file(open_: OpenTable, name: str, rows: pa.Table, metadata: Mapping[str, str] | None = None) -> NewObject:
     new = open_.files.create(name)
-    writer = write_parquet(new.file, open_.table.schema, open_.table.indexed)
+    writer = write_parquet(new.file, open_.table.schema, open_.table.indexed, metadata)
     writer.write_table(rows.cast(open_.table.schema))
     writer.close()
     return new

@@ -69,6 +69,21 @@ SEAL_COLUMNS = (
     Column("entry", _TEXT, "the exact text of the log's leaf", True),
 )
 
+VERIFICATION_COLUMNS = (
+    Column("day", _DAY, "day of the run that verified", True),
+    Column("first_day", _DAY, "first day whose rows were checked; empty: all days"),
+    Column("last_day", _DAY, "last day whose rows were checked; empty: all days"),
+    Column("verified_at", _TIME, "when it was done", True),
+    Column("checkpoint", _TEXT, "the signed checkpoint that was checked; empty where none could be", True),
+    Column("log_size", _INT, "entries of the log under that checkpoint", True),
+    Column("records", _INT, "records hashed again", True),
+    Column("files", _INT, "stored files compared with the inventories", True),
+    Column("unsealed_records", _INT, "records of these days under no seal", True),
+    Column("levels", _TEXT, "what was shown, words apart by spaces; empty where there are problems", True),
+    Column("problems", _INT, "things that do not hold", True),
+    Column("problem", _TEXT, "the first of them"),
+)
+
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(column.name, column.type, nullable=not column.is_required) for column in columns])
@@ -82,3 +97,6 @@ SOURCES = _schema(SOURCE_COLUMNS)
 
 SEALS = _schema(SEAL_COLUMNS)
 """One row per entry of the log, in the log's order."""
+
+VERIFICATIONS = _schema(VERIFICATION_COLUMNS)
+"""One row per verification of a run that found something else than the one before it of the same days."""

@@ -13,6 +13,7 @@ from audit_pipeline.lake.opened import Lake
 from audit_pipeline.records.pseudonyms import PersonKeys
 from audit_pipeline.tlog import parse_vkey
 from audit_pipeline.tlog.trust import Trust
+from audit_pipeline.verify.audited import check_audited
 from audit_pipeline.verify.derived import check_derived
 from audit_pipeline.verify.findings import CheckedLog, DayRange, Findings, Problem, Verification
 from audit_pipeline.verify.log import check_log, check_seals
@@ -57,6 +58,7 @@ def verify(
         "sources", lambda: check_projection(lake, records, sources.table, entries, sealed, days, findings)
     )
     check_rows(records, entries, days, findings)
+    check_audited(replays, findings)
     if people is not None:
         check_derived(lake, replays, entries.versions(days), people, findings)
     if days.is_open:

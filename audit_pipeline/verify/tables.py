@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from audit_pipeline.derive import AGAIN_APP, DERIVE_APP
 from audit_pipeline.derive.event_files import event_file, version_of
+from audit_pipeline.lake.audit_rows import audit_file
 from audit_pipeline.lake.batches import batch_file
 from audit_pipeline.lake.commits import (
     Commit,
@@ -21,7 +22,7 @@ from audit_pipeline.lake.commits import (
     is_creation,
     remove_action,
 )
-from audit_pipeline.lake.declared import EVENTS, EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, TABLES, Table
+from audit_pipeline.lake.declared import AUDIT_TABLES, EVENTS, EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, TABLES, Table
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.logbook import LOG_APP, seal_file
 from audit_pipeline.lake.objects import Folder
@@ -170,6 +171,8 @@ def _expected(table: Table, commit: Commit, before: int, names: list[str], recor
         return False
     if table == SEALS:
         return app == LOG_APP and number == before + 1 and names == [seal_file(before)]
+    if table in AUDIT_TABLES:
+        return number == before + 1 and names == [audit_file(app, number)]
     covered = [f"{version}.parquet" for version in range(before + 1, number + 1)]
     if table == SOURCES:
         return app == SOURCES_APP and number <= records_version and sorted(names) == sorted(covered)

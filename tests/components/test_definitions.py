@@ -17,7 +17,7 @@ from audit_pipeline.policy import load_policy
 from audit_pipeline.records.events import EVENT_SCHEMAS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-EVIDENCE = {"records", "sources", "daily_merkle_root", "inventory"}
+EVIDENCE = {"records", "sources", "daily_merkle_root", "audit_trail", "inventory"}
 EVENTS = set(
     "runs annotations generations reward_scores training_metrics policy_updates model_checkpoints log_findings".split()
 )
@@ -65,7 +65,8 @@ def test_groups_and_dependencies_keep_the_seal_free_of_the_typed_view(definition
     parents = {node.key.to_user_string(): key_names(node.parent_keys) for node in graph.asset_nodes}
     assert groups == {**dict.fromkeys(EVIDENCE, "evidence"), **dict.fromkeys(EVENTS, "events")}
     assert parents["daily_merkle_root"] == {"records", "sources"}
-    assert parents["inventory"] == {"daily_merkle_root", *EVENTS}
+    assert parents["audit_trail"] == {"daily_merkle_root"}
+    assert parents["inventory"] == {"daily_merkle_root", "audit_trail", *EVENTS}
     assert [parents[name] for name in EVENTS] == [{"records"}] * len(EVENTS)
 
 

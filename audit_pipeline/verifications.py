@@ -1,0 +1,60 @@
+"""What a verification of a run found, as a row: an auditor sees when the evidence was last seen to hold."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from audit_pipeline.errors import StorageError
+from audit_pipeline.lake.audit_rows import append_rows
+from audit_pipeline.lake.declared import VERIFICATIONS
+from audit_pipeline.lake.opened import Lake
+from audit_pipeline.records.canonical import NONCE_BYTES
+from audit_pipeline.verify import Verification
+
+_APP = VERIFICATIONS.name
+_ATTEMPTS = 100
+_SAME = ("first_day", "last_day", "checkpoint", "records", "levels", "problems", "problem")
+"""Where these are as they were, nothing was found that the table does not say already."""
+
+
+def record_verification(
+    lake: Lake,
+    found: Verification,
+    day: date,
+    *,
+    first: date | None,
+    last: date | None,
+    now: Callable[[], datetime],
+    entropy: Callable[[int], bytes],
+) -> bool:
+    """Append what was found of the days `first` to `last`; False where their newest row says the same."""
+    row = {
+        "day": day,
+        "first_day": first,
+        "last_day": last,
+        "verified_at": now(),
+        "checkpoint": found.checkpoint,
+        "log_size": found.log_size,
+        "records": found.records,
+        "files": found.files,
+        "unsealed_records": found.unsealed_records,
+        "levels": " ".join(found.levels),
+        "problems": len(found.problems),
+        "problem": found.problems[0].message if found.problems else None,
+    }
+    for _ in range(_ATTEMPTS):
+        table = lake.open(VERIFICATIONS)
+        before = _newest(table.read([*_SAME, "verified_at"], day), first, last)
+        if before is not None and all(before[name] == row[name] for name in _SAME):
+            return False
+        rows = pa.Table.from_pylist([row], schema=VERIFICATIONS.schema)
+        if append_rows(table, _APP, table.transaction(_APP), rows, now(), entropy(NONCE_BYTES)):
+            return True
+    raise StorageError(f"{lake.places.lake}: no verification could be recorded in {_ATTEMPTS} attempts; run again")
+
+
+def _newest(rows: pa.Table, first: date | None, last: date | None) -> dict[str, Any] | None:
+    of_days = [row for row in rows.to_pylist() if (row["first_day"], row["last_day"]) == (first, last)]
+    return max(of_days, key=lambda row: row["verified_at"], default=None)
