@@ -20,9 +20,9 @@ from audit_pipeline.policy import Policy
 from audit_pipeline.policy.loading import find_components
 from audit_pipeline.policy.models import parse_start
 from audit_pipeline.sealing import SealReport, seal_day
+from audit_pipeline.verifications import record_verification
 from audit_pipeline.verify import Verification
 from audit_pipeline.verify.apart import verify_apart
-from audit_pipeline.verifications import record_verification
 
 SEAL_ASSET = "daily_merkle_root"
 AUDIT_TRAIL_ASSET = "audit_trail"
