@@ -69,11 +69,11 @@ def format_of(path: str, content: bytes) -> str:
         ("noise", bytes(range(128, 256)) * 3, "whole"),
         ("utf16.csv", "x,y\n1,2\n".encode("utf-16"), "whole"),
         ("latin-header.csv", b"x,Gr\xf6\xdfe,a longer name,z\n1,2,3,4\n", "text"),
-        ("twice.log", gzip.compress(b"text"), "whole"),
+        ("twice.log", gzip.compress(b"text", mtime=0), "whole"),
         ("mixed.log", b'{"a": 1}\nplain\nplain\nplain\n', "text"),
         ("mixed.log", b'{"a": 1}\nplain\n{"a": 1}\n', "jsonl"),
         ("minority.json", b'{"a": 1}\nplain\nplain\nplain\n', "jsonl"),
-        ("twice.gz", gzip.compress(b"text"), "whole"),
+        ("twice.gz", gzip.compress(b"text", mtime=0), "whole"),
         ("data", to_parquet(pa.table({"a": [1]})), "parquet"),
     ],
 )
