@@ -15,7 +15,7 @@ from audit_pipeline.verify import Verification
 
 _APP = VERIFICATIONS.name
 _ATTEMPTS = 100
-_SAME = ("first_day", "last_day", "checkpoint", "records", "levels", "problems", "problem")
+_SAME = ("first_day", "last_day", "seals", "records", "levels", "problems", "problem")
 """Where these are as they were, nothing was found that the table does not say already."""
 
 
@@ -37,6 +37,7 @@ def record_verification(
         "verified_at": now(),
         "checkpoint": found.checkpoint,
         "log_size": found.log_size,
+        "seals": found.seals,
         "records": found.records,
         "files": found.files,
         "unsealed_records": found.unsealed_records,

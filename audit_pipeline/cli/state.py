@@ -14,12 +14,14 @@ _STREAMS = """
         count(DISTINCT source_id) AS sources, count(*) AS snapshots, sum(records)::BIGINT AS records,
         sum(quarantined)::BIGINT AS quarantined, sum(partial_tails)::BIGINT AS partial_tails,
         max(day) AS last_day, max(ingested_at) AS last_ingested_at
-    FROM sources GROUP BY stream ORDER BY stream
+    FROM sources WHERE stream <> '_audit' GROUP BY stream ORDER BY stream
 """
+_RECORDS = "SELECT coalesce(sum(records), 0)::BIGINT FROM sources"
 # A source's newest row has its size on landing; its earlier rows are the same file when it was shorter.
 _INPUT_BYTES = """
     SELECT coalesce(sum(bytes), 0)::BIGINT FROM
-        (SELECT arg_max(size_bytes, (generation, snapshot)) AS bytes FROM sources GROUP BY source_id)
+        (SELECT arg_max(size_bytes, (generation, snapshot)) AS bytes FROM sources WHERE stream <> '_audit'
+            GROUP BY source_id)
 """
 _SEALS = """
     SELECT count(*) AS log_size, count(DISTINCT day) AS days, max(day) AS last_day,
@@ -35,6 +37,7 @@ def read_state(policy: Policy) -> dict[str, Any]:
     with connect(lake) as database:
         streams = _rows(database, _STREAMS) if "sources" in tables else []
         input_bytes = _rows(database, _INPUT_BYTES)[0].popitem()[1] if "sources" in tables else 0
+        committed = _rows(database, _RECORDS)[0].popitem()[1] if "sources" in tables else 0
         seals = _rows(database, _SEALS)[0] if "seals" in tables else {"log_size": 0, "days": 0, "records": 0}
     lake_bytes = _size_bytes(lake) + _size_bytes(policy.places.evidence)
     records = sum(stream["records"] for stream in streams)
@@ -46,7 +49,7 @@ def read_state(policy: Policy) -> dict[str, Any]:
             "lake_bytes_per_input_byte": lake_bytes / input_bytes if input_bytes else None,
             "streams": {stream.pop("stream"): stream for stream in streams},
         },
-        "seals": {**seals, "unsealed_records": records - seals["records"]},
+        "seals": {**seals, "unsealed_records": committed - seals["records"]},
         "privacy": None,
         "quality": None,
         "controls": None,

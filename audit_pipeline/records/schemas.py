@@ -76,6 +76,7 @@ VERIFICATION_COLUMNS = (
     Column("verified_at", _TIME, "when it was done", True),
     Column("checkpoint", _TEXT, "the signed checkpoint that was checked; empty where none could be", True),
     Column("log_size", _INT, "entries of the log under that checkpoint", True),
+    Column("seals", _INT, "its entries that close these days", True),
     Column("records", _INT, "records hashed again", True),
     Column("files", _INT, "stored files compared with the inventories", True),
     Column("unsealed_records", _INT, "records of these days under no seal", True),

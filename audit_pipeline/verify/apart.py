@@ -57,7 +57,7 @@ def verify_apart(
     why = " ".join(errors.decode(errors="replace").split())[-200:]
     message = f"reading {' or '.join(reading) or 'the lake'} ended the process ({how}): damaged or forged; {why}"
     problems.append(Problem("-", "-", "-", "-", message))
-    return Verification((), ("the verification did not come to its end",), tuple(problems), 0, 0, 0, 0, 0, 0)
+    return Verification((), ("the verification did not come to its end",), tuple(problems), 0, 0, 0, 0, 0, 0, 0)
 
 
 def _read(line: bytes) -> Mapping[str, Any]:

@@ -37,6 +37,8 @@ class Verification:
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
     days: int
+    seals: int
+    """Signed entries of the log that close these days."""
     files: int
     """Stored files whose bytes were compared with the inventories."""
     sources: int
@@ -144,6 +146,7 @@ class Findings:
             notes=tuple(self.notes),
             problems=tuple(self.problems),
             days=len({seal.day for seal in log.signed if seal.day in days}),
+            seals=sum(seal.day in days for seal in log.signed),
             files=self.files,
             sources=self.sources,
             records=self.records,

@@ -9,8 +9,8 @@ from click.testing import Result
 from tests.cli.conftest import YESTERDAY, Command
 
 
-def test_the_demo_finds_its_own_tampering(demo_home: tuple[Path, Result, float]) -> None:
-    home, done, seconds = demo_home
+def test_the_demo_finds_its_own_tampering(demo_home: tuple[Path, Result]) -> None:
+    home, done = demo_home
 
     assert done.exit_code == 0, done.output
     (changed,) = [line for line in done.stdout.splitlines() if "one bit changed" in line]
@@ -19,7 +19,6 @@ def test_the_demo_finds_its_own_tampering(demo_home: tuple[Path, Result, float])
     assert found
     for part in (f"day {YESTERDAY}", "source ", "position "):
         assert part in found[0]
-    assert seconds < 90
 
 
 def test_the_demo_runs_again_and_with_a_passphrase(command: Command, tmp_path: Path) -> None:
@@ -33,7 +32,7 @@ def test_the_demo_runs_again_and_with_a_passphrase(command: Command, tmp_path: P
 
 
 def test_the_demo_leaves_a_folder_that_works_by_itself(
-    command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path
+    command: Command, demo_home: tuple[Path, Result], tmp_path: Path
 ) -> None:
     """Whatever AUDIT_HOME says elsewhere."""
     done = command("status", "--json", AUDIT_POLICY=str(demo_home[0]), AUDIT_HOME=str(tmp_path))

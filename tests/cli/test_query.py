@@ -14,7 +14,7 @@ from audit_pipeline.policy import load_policy
 from tests.cli.conftest import Command, evidence_files
 
 
-def test_tables_are_there_by_name(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+def test_tables_are_there_by_name(command: Command, demo_home: tuple[Path, Result]) -> None:
     tables = "records sources seals runs annotations generations reward_scores training_metrics".split()
     sql = " UNION ALL ".join(f"SELECT '{table}' AS name, count(*) AS rows FROM {table}" for table in tables)
 
@@ -26,7 +26,7 @@ def test_tables_are_there_by_name(command: Command, demo_home: tuple[Path, Resul
     assert min(rows.values()) > 0
 
 
-def test_a_query_gives_lines_json_or_csv(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+def test_a_query_gives_lines_json_or_csv(command: Command, demo_home: tuple[Path, Result]) -> None:
     sql = "SELECT DATE '2026-03-05' AS day, 'a,\t\x1b[31m' AS text, '\\xFF'::BLOB AS bytes, NULL AS nothing"
     home = str(demo_home[0])
 
@@ -42,7 +42,7 @@ def test_a_query_gives_lines_json_or_csv(command: Command, demo_home: tuple[Path
     assert list(csv.reader(io.StringIO(table.stdout)))[1] == ["2026-03-05", "a,\t\x1b[31m", '{"$base64":"/w=="}', ""]
 
 
-def test_csv_has_the_values_as_they_are(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+def test_csv_has_the_values_as_they_are(command: Command, demo_home: tuple[Path, Result]) -> None:
     texts = "'a' || chr(10) || 'b' AS two, 'a\\nb' AS one, chr(13) AS r, '\"' AS q, '' AS e"
 
     done = command("query", f"SELECT 2.3456789012::DOUBLE AS score, {texts}", "--csv", AUDIT_POLICY=str(demo_home[0]))
@@ -100,7 +100,7 @@ def test_values_are_printed_on_one_line(value: object, text: str, as_value: obje
     assert as_json(value) == as_value
 
 
-def test_status_counts_what_is_there(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+def test_status_counts_what_is_there(command: Command, demo_home: tuple[Path, Result]) -> None:
     home = demo_home[0]
 
     state = json.loads(command("status", "--json", AUDIT_POLICY=str(home)).stdout)
@@ -146,7 +146,7 @@ def test_a_query_without_a_statement_ends_with_2(command: Command, project: Path
     ],
 )
 def test_a_query_reads_the_lake_and_nothing_else(
-    command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path, sql: str
+    command: Command, demo_home: tuple[Path, Result], tmp_path: Path, sql: str
 ) -> None:
     (tmp_path / "secret").write_text("secret")
     lake = load_policy(demo_home[0], {}).places.lake

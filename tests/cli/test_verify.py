@@ -13,7 +13,7 @@ from audit_pipeline.verify import Verification
 from tests.cli.conftest import YESTERDAY, Command, land
 
 
-def test_verify_says_what_holds(command: Command, demo_home: tuple[Path, Result, float]) -> None:
+def test_verify_says_what_holds(command: Command, demo_home: tuple[Path, Result]) -> None:
     home = str(demo_home[0])
 
     text, machine = command("verify", AUDIT_POLICY=home), command("verify", "--json", AUDIT_POLICY=home)
@@ -25,7 +25,7 @@ def test_verify_says_what_holds(command: Command, demo_home: tuple[Path, Result,
     assert "signed" not in found["levels"]
 
 
-def test_a_trusted_key_shows_more(command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path) -> None:
+def test_a_trusted_key_shows_more(command: Command, demo_home: tuple[Path, Result], tmp_path: Path) -> None:
     vkey = (demo_home[0] / "keys/vkey").read_text().strip()
     trust = tmp_path / "trust"
     trust.write_text(f"# ours\n\nlog {vkey}\n")
@@ -37,7 +37,7 @@ def test_a_trusted_key_shows_more(command: Command, demo_home: tuple[Path, Resul
 
 
 def test_a_key_that_did_not_sign_is_a_problem(
-    command: Command, demo_home: tuple[Path, Result, float], project: Path, tmp_path: Path
+    command: Command, demo_home: tuple[Path, Result], project: Path, tmp_path: Path
 ) -> None:
     trust = tmp_path / "trust"
     trust.write_text(f"log {(project / 'audit-home/keys/vkey').read_text().strip()}\n")
@@ -49,7 +49,7 @@ def test_a_key_that_did_not_sign_is_a_problem(
 
 @pytest.mark.parametrize("text", ["", "# log nothing\n", "log\n", "witness abc\n", "log a b\n"])
 def test_a_trust_file_without_a_key_is_refused(
-    command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path, text: str
+    command: Command, demo_home: tuple[Path, Result], tmp_path: Path, text: str
 ) -> None:
     """Taken as "no key given" it would mean the key beside the lake."""
     (tmp_path / "trust").write_text(text)
@@ -98,7 +98,7 @@ def test_days_in_the_wrong_order_are_wrong_use(command: Command, project: Path) 
 
 
 def test_a_damaged_key_in_the_trust_file_is_wrong_input_and_not_broken_evidence(
-    command: Command, demo_home: tuple[Path, Result, float], tmp_path: Path
+    command: Command, demo_home: tuple[Path, Result], tmp_path: Path
 ) -> None:
     (tmp_path / "trust").write_text("log foo+123+abc\n")
 
@@ -135,16 +135,14 @@ def test_a_trust_file_of_somebody_is_never_overwritten(command: Command, project
 
 @pytest.mark.parametrize(("level", "code"), [("self-consistent", 0), ("signed", 1), ("witnessed", 1)])
 def test_a_level_that_is_required_and_not_shown_ends_with_1(
-    command: Command, demo_home: tuple[Path, Result, float], level: str, code: int
+    command: Command, demo_home: tuple[Path, Result], level: str, code: int
 ) -> None:
     done = command("verify", "--require", level, "--json", AUDIT_POLICY=str(demo_home[0]))
 
     assert (done.exit_code, json.loads(done.stdout)["holds"]) == (code, code == 0)
 
 
-def test_levels_that_are_missing_are_named_with_the_cure(
-    command: Command, demo_home: tuple[Path, Result, float]
-) -> None:
+def test_levels_that_are_missing_are_named_with_the_cure(command: Command, demo_home: tuple[Path, Result]) -> None:
     asked = ("verify", "--require", "self-consistent", "--require", "signed", "--require", "witnessed")
 
     machine, text = (command(*asked, *more, AUDIT_POLICY=str(demo_home[0])) for more in (["--json"], []))
