@@ -42,6 +42,8 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
     """
     _prepare_home(home)
     policy = load_policy(home, environ)
+    if not isinstance(policy.places.landing, Path):
+        raise InputError("the demo works on local folders: unset AUDIT_PROFILE")
     days = [today - timedelta(days=n) for n in range(DAYS, 0, -1)]
     files = write_sample_logs(policy.places.landing, days, records, SEED)
     say(f"1. {files} sample files of several tools, {days[0]} to {days[-1]}, some broken: {policy.places.landing}")
@@ -82,9 +84,8 @@ def _show_tampering(lake: Lake, copy: Path, vkey: str, say: Say) -> None:
         shutil.copytree(getattr(lake.places, name), copy / name)
     places = dataclasses.replace(lake.places, lake=copy / "lake", evidence=copy / "evidence", log=copy / "log")
     forged = dataclasses.replace(lake, places=places)
-    name = forged.open(RECORDS).active_files()[-1]
-    offset = flip_bit(RECORDS.uri(places.lake) / name)
-    say(f"5. In a copy, one bit changed: byte {offset} of {RECORDS.uri(places.lake) / name}")
+    file = copy / "lake" / RECORDS.area / RECORDS.name / forged.open(RECORDS).active_files()[-1]
+    say(f"5. In a copy, one bit changed: byte {flip_bit(file)} of {file}")
     found = verify(forged, trust=Trust((parse_vkey(vkey),)))
     if not found.problems:
         raise ProofError(f"{copy}: a bit was changed and verify did not find it")

@@ -14,16 +14,17 @@ from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.logbook import read_log
-from audit_pipeline.lake.objects import NewObject
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SourceState, SourceStates, complete_sources, newest_states
-from audit_pipeline.lake.tables import OpenTable, describe_file, table_exists
+from audit_pipeline.lake.stores import NewObject
+from audit_pipeline.lake.tables import OpenTable, describe_file
 from audit_pipeline.records import canonical
 from audit_pipeline.sources.batching import write_batch
 from audit_pipeline.sources.landing import Landed, Stream, list_landing
 from audit_pipeline.sources.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS
 from audit_pipeline.sources.snapshots import Taken
 from audit_pipeline.sources.taking import take
+from audit_pipeline.sources.zones import open_zone
 from audit_pipeline.tlog import SealEntry
 
 _BATCH_SOURCES = 10_000
@@ -104,7 +105,8 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
             source_id = canonical.source_id(stream.name, landed.name)
             if rehash or not states.is_unchanged(source_id, landed.size, landed.mtime_ns):
                 waiting.add(landed.day)
-    log = read_log(lake.open(SEALS)) if table_exists(SEALS, lake.places.lake) else []
+    seals = lake.find(SEALS)
+    log = read_log(seals) if seals is not None else []
     sealed = {seal.day for seal in log}
     waiting |= days_not_sealed(sources, log)
     first = max(sealed, default=min(waiting, default=today))
@@ -154,7 +156,7 @@ class _Worker:
     def __init__(self, lake: Lake, stream: Stream, day: date, now: Clock, entropy: Entropy, *, rehash: bool) -> None:
         self._rehash = rehash
         self._adopted: set[str] = set()
-        self._own = [os.path.realpath(folder) for folder in lake.places.own]
+        self._zone = open_zone(lake.places.landing, lake.places.own)
         self._lake, self._stream, self._day, self._now, self._entropy = lake, stream, day, now, entropy
         self._batch_day = day.isoformat() if stream.is_dated else "-"
         self._app = f"ingest/{stream.name}/{self._batch_day}"
@@ -248,7 +250,7 @@ class _Worker:
                 continue
             try:
                 for taken in take(
-                    self._lake.places.landing,
+                    self._zone,
                     self._lake.evidence,
                     self._stream,
                     landed,
@@ -256,7 +258,6 @@ class _Worker:
                     states.get(source_id),
                     self._entropy,
                     rehash=rehash,
-                    own=self._own,
                 ):
                     is_full = size_bytes + taken.size_bytes > SNAPSHOT_BYTES or records + taken.count > SNAPSHOT_RECORDS
                     if batch and (is_full or len(batch) >= _BATCH_SOURCES):

@@ -17,10 +17,10 @@ from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.inventories import digest_files, inventory_name, newest_number, read_inventory
 from audit_pipeline.lake.keys import load_signer
 from audit_pipeline.lake.logbook import draft_name, read_log
+from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT, checkpoint_file
 from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.tables import CHECKPOINT_EVERY, LAST_CHECKPOINT, OpenTable, checkpoint_file
+from audit_pipeline.lake.tables import CHECKPOINT_EVERY, OpenTable
 
 _ATTEMPTS = 100
 
@@ -46,7 +46,7 @@ def take_inventory(lake: Lake, *, passphrase: bytes | None, checked: int = 0) ->
         ProofError: the newest inventory is not one that this log signed.
     """
     signer = load_signer(lake.places.keys, passphrase)
-    marks, added = Folder(lake.places.marks), 0
+    marks, added = lake.marks, 0
     for _ in range(_ATTEMPTS):
         mark_number, mark = newest_mark(marks)
         if mark is None:

@@ -19,6 +19,7 @@ from audit_pipeline.errors import InputError
 from audit_pipeline.lake import finding
 from audit_pipeline.lake.declared import EVENTS, SOURCES
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.places import Bucket, Place
 from audit_pipeline.lake.rows import SnapshotName
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
@@ -181,11 +182,13 @@ def find_list(lake: Lake, text: str) -> list[RecordName]:
     return [*(find_by_event(lake, events) if events else []), *(find_at(lake, positions) if positions else [])]
 
 
-def paths_below(landing: Path, given: Path, folder: Path) -> list[Path]:
+def paths_below(landing: Place, given: Path, folder: Path) -> list[Path]:
     """What a file that somebody names may be called below the landing zone, the likeliest first.
 
     As a path of `folder`, with links as they are written and followed; else as a path below the landing zone itself.
     """
+    if isinstance(landing, Bucket):
+        return _names_below(landing, given)
     here = Path(os.path.normpath(folder / given))
     candidates = [
         path.relative_to(root)
@@ -195,6 +198,14 @@ def paths_below(landing: Path, given: Path, folder: Path) -> list[Path]:
     if not given.is_absolute():
         candidates.append(Path(os.path.normpath(given)))
     return list(dict.fromkeys(candidates))
+
+
+def _names_below(landing: Bucket, given: Path) -> list[Path]:
+    """As a URI in the landing zone, in which a path has one slash where a URI has two; else as a name there."""
+    root = Path(landing.uri)
+    if given.is_relative_to(root):
+        return [given.relative_to(root)]
+    return [] if given.is_absolute() or ":" in given.parts[0] else [Path(os.path.normpath(given))]
 
 
 def locate(lake: Lake, snapshots: Set[SnapshotName]) -> dict[SnapshotName, tuple[date, str]]:

@@ -32,9 +32,9 @@ from audit_pipeline.lake.logbook import (
     sealed_entries,
 )
 from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import complete_sources
+from audit_pipeline.lake.stores import Store
 from audit_pipeline.lake.tables import describe_file, offer_rows, put_rows
 from audit_pipeline.records import canonical
 
@@ -139,7 +139,7 @@ def _check_log_is_ours(lake: Lake) -> None:
     vkey = lake.log.get("vkey")
     if vkey is not None and vkey.decode(errors="replace").strip() != lake.vkey:
         raise ProofError(f"{lake.log.path('vkey')}: this log is another lake's; give each lake its own log folder")
-    if lake.log.exists("checkpoint") and newest_mark(Folder(lake.places.marks))[1] is None:
+    if lake.log.exists("checkpoint") and newest_mark(lake.marks)[1] is None:
         raise ProofError(
             f"{lake.places.marks}: no mark, but {lake.log.path('checkpoint')} was published; bring the marks back from "
             "their backup, or see docs/recovery.md, `Marks that are lost`"
@@ -279,7 +279,7 @@ def _seal_row(index: int, seal: tlog.SealEntry) -> pa.Table:
 
 def _publish(lake: Lake, signer: tlog.Signer, now: Callable[[], datetime]) -> tuple[bytes, int]:
     """Tiles, mark, checkpoint for the log as it stands; gives back the published checkpoint and its size."""
-    marks, log = Folder(lake.places.marks), lake.log
+    marks, log = lake.marks, lake.log
     for _ in range(_ATTEMPTS):
         entries = read_log(lake.open(SEALS))
         leaves = tlog.hash_leaves(map(tlog.format_seal, entries))
@@ -346,7 +346,7 @@ def _check_follows_from_rows(
             raise ProofError(f"seal {log[index].day}/{log[index].segment}: is not the entry its draft says")
 
 
-def _put_tiles(log: Folder, leaves: bytes) -> None:
+def _put_tiles(log: Store, leaves: bytes) -> None:
     for path, hashes in tlog.tiles_for(leaves, hash_nodes=hash_nodes):
         if not log.put_new(path, hashes) and log.get(path) != hashes:
             raise ProofError(

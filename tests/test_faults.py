@@ -22,6 +22,7 @@ from audit_pipeline import ingest
 from audit_pipeline.derive import derive_events
 from audit_pipeline.errors import AuditError, StorageError
 from audit_pipeline.lake import tables
+from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT
 from audit_pipeline.lake.objects import Folder
 from tests.faults import FAULTS, Fault, WatchedLake, fault_at, unexpected
 from tests.lakes import TODAY, rewrite
@@ -253,7 +254,7 @@ def test_a_fault_at_a_delta_checkpoint_costs_the_checkpoint_at_most(
         if left:
             make(self)
         if left == ("checkpoint",):
-            self.files.path(tables.LAST_CHECKPOINT).unlink()
+            self.files.path(LAST_CHECKPOINT).unlink()
         raise StorageError("the fault")
 
     with monkeypatch.context() as patched:

@@ -1,7 +1,6 @@
 """Commands that read: verify, query, status."""
 
 import dataclasses
-import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -97,12 +96,12 @@ def _require_begun(lake: "Lake", trust: "Trust | None") -> None:
         InputError: nothing was taken in yet.
     """
     from audit_pipeline.lake.declared import EVIDENCE_TABLES
+    from audit_pipeline.lake.stores import open_store
 
-    places = lake.places
-    traces = [places.log / "checkpoint", *(table.uri(places.lake) for table in EVIDENCE_TABLES)]
-    is_marked = places.marks.exists() and any(places.marks.iterdir())
-    if not is_marked and not any(os.path.lexists(trace) for trace in traces) and (trust is None or not trust.held):
-        raise InputError(f"{places.lake}: nothing was taken in yet; run `audit-pipeline run` first")
+    tables = [open_store(table.uri(lake.places.lake)) for table in EVIDENCE_TABLES]
+    has_traces = lake.log.exists("checkpoint") or any(any(store.listed()) for store in (lake.marks, *tables))
+    if not has_traces and (trust is None or not trust.held):
+        raise InputError(f"{lake.places.lake}: nothing was taken in yet; run `audit-pipeline run` first")
 
 
 def print_verification(found: "Verification") -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from audit_pipeline.cli.jobs import DayRun
     from audit_pipeline.lake.opened import Lake
     from audit_pipeline.policy import Policy
-    from audit_pipeline.sources.landing import Stream
+    from audit_pipeline.sources.landing import Landed, Stream
+    from audit_pipeline.sources.zones import Zone
 
 _SHOWN = 10
 
@@ -151,23 +152,23 @@ def _asked(policy: "Policy", first: date | None, last: date | None) -> list[date
 def _list_landed(policy: "Policy", days: list[date]) -> None:
     """Print the landed files of these days, or of all days where none are given. Nothing is written."""
     from audit_pipeline.sources.landing import list_landing
+    from audit_pipeline.sources.zones import open_zone
 
-    landing = policy.places.landing
-    rows = []
+    landing, rows = policy.places.landing, []
+    zone = open_zone(landing)
     for stream in policy.streams:
         for landed in list_landing(landing, stream):
             if not days or landed.day is None or landed.day in days:
-                format_name = _format(landing / stream.fixed_folder / landed.path, landed.path, stream)
+                format_name = _format(zone, landed, stream)
                 rows.append((landed.day, stream.name, landed.path, landed.size, format_name))
     print_table(("day", "stream", "path", "bytes", "format"), rows)
 
 
-def _format(path: Path, name: str, stream: "Stream") -> str:
+def _format(zone: "Zone", landed: "Landed", stream: "Stream") -> str:
     from audit_pipeline.sources.planning import detect_landed
-    from audit_pipeline.sources.taking import open_landed
 
-    with open_landed(path) as file:
-        return detect_landed(file, name, stream.format)[0].format
+    with zone.open((stream.fixed_folder / landed.path).as_posix()) as opened:
+        return detect_landed(opened.file, landed.path, stream.format)[0].format
 
 
 def _with_progress(done: Iterator["DayRun"], total: int) -> Iterator["DayRun"]:

@@ -1,12 +1,11 @@
 """What `status` says, read from the tables as they are. It checks nothing: that is what `verify` is for."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from audit_pipeline.lake.query import connect, list_tables
+from audit_pipeline.lake.stores import open_store
 from audit_pipeline.policy import Policy
 
 _STREAMS = """
@@ -39,7 +38,9 @@ def read_state(policy: Policy) -> dict[str, Any]:
         input_bytes = _rows(database, _INPUT_BYTES)[0].popitem()[1] if "sources" in tables else 0
         committed = _rows(database, _RECORDS)[0].popitem()[1] if "sources" in tables else 0
         seals = _rows(database, _SEALS)[0] if "seals" in tables else {"log_size": 0, "days": 0, "records": 0}
-    lake_bytes = _size_bytes(lake) + _size_bytes(policy.places.evidence)
+    lake_bytes = sum(
+        listed.size_bytes for place in (lake, policy.places.evidence) for listed in open_store(place).listed()
+    )
     records = sum(stream["records"] for stream in streams)
     return {
         "ingest": {
@@ -66,8 +67,3 @@ def _rows(database: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]
     found = database.execute(sql)
     columns = [column[0] for column in found.description or ()]
     return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
-
-
-def _size_bytes(folder: Path) -> int:
-    """Bytes of all files below `folder`."""
-    return sum(os.lstat(os.path.join(here, name)).st_size for here, _, names in os.walk(folder) for name in names)

@@ -185,7 +185,7 @@ def _seal_metadata(lake: Lake, report: SealReport) -> Mapping[str, dg.MetadataVa
         specs.LOG_SIZE: dg.MetadataValue.int(report.log_size),
         specs.IS_NEW: dg.MetadataValue.bool(report.is_new),
         specs.CHECKPOINT: dg.MetadataValue.md(f"```\n{report.checkpoint}\n```"),
-        specs.PATH: dg.MetadataValue.path(SEALS.uri(lake.places.lake)),
+        specs.PATH: dg.MetadataValue.path(str(SEALS.uri(lake.places.lake))),
     }
 
 
@@ -196,7 +196,7 @@ def _inventory_metadata(lake: Lake, report: InventoryReport | None) -> Mapping[s
         specs.INVENTORY: dg.MetadataValue.int(report.number),
         specs.INVENTORY_DIGEST: dg.MetadataValue.text(report.digest),
         specs.FILES_ADDED: dg.MetadataValue.int(report.files_added),
-        specs.PATH: dg.MetadataValue.path(lake.evidence.path(inventory_name(report.number))),
+        specs.PATH: dg.MetadataValue.path(str(lake.evidence.path(inventory_name(report.number)))),
     }
 
 

@@ -76,7 +76,7 @@ def _parts(lake: Lake, records: OpenTable, name: str) -> Iterator[tuple[str, Par
     taken_before = _readable_tails(lake, records, again)
     columns = ["source_id", "generation", "snapshot", "position", "record", "status"]
     path = records.files.path(name)
-    with decoding(path), pq.ParquetFile(path, read_dictionary=["source_id", "status"]) as file:
+    with decoding(path), pq.ParquetFile(records.files.file(name), read_dictionary=["source_id", "status"]) as file:
         for batch in file.iter_batches(_READ_ROWS, columns=columns):
             for key, begin, end in runs_of(batch):
                 format_name, context = contexts[key]
@@ -118,7 +118,7 @@ def _readable_tails(
         unfinished = (pc.field("status") == "partial_tail") & (pc.field("reason") == "")
         filters = unfinished & pc.field("source_id").isin(ids)
         with decoding(records.files.path(data_file)):
-            rows = pq.read_table(records.files.path(data_file), filters=filters, columns=columns, partitioning=None)
+            rows = pq.read_table(records.files.file(data_file), filters=filters, columns=columns, partitioning=None)
         for row in rows.to_pylist():
             record = row.pop("record")
             if (key_again := wanted.get(tuple(row.values()))) is not None:

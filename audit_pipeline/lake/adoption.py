@@ -6,7 +6,6 @@ writes the store and wants a lie signed.
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from audit_pipeline import tlog
@@ -18,10 +17,11 @@ from audit_pipeline.lake.batches import Batch, batch_file, read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.compression import decompressed, skip
 from audit_pipeline.lake.declared import RECORDS
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.places import Place
 from audit_pipeline.lake.projection import SourceState
 from audit_pipeline.lake.rows import FoundRows, check_statistics, rows_of_file, snapshot_fault
+from audit_pipeline.lake.stores import Store
 from audit_pipeline.lake.tables import OpenTable, describe_file
 from audit_pipeline.records import canonical
 
@@ -56,7 +56,7 @@ def check_batch(lake: Lake, records: OpenTable, name: str) -> Batch:
     return batch
 
 
-def check_follows(batch: Batch, states: Mapping[str, SourceState], path: Path) -> None:
+def check_follows(batch: Batch, states: Mapping[str, SourceState], path: Place) -> None:
     """Check that each snapshot of a batch goes on from where its source was, as `states` has it.
 
     Raises:
@@ -90,7 +90,7 @@ def check_new_commits(lake: Lake, first: int, written: Mapping[str, str]) -> int
 
 
 def check_object(
-    objects: Folder, name: str, entry: tlog.SourceEntry, nonce: bytes, compression: str, start: int
+    objects: Store, name: str, entry: tlog.SourceEntry, nonce: bytes, compression: str, start: int
 ) -> None:
     """Check that a kept object has the bytes that the entry's content digest is of.
 
@@ -108,7 +108,8 @@ def check_object(
 
 def _check_commit(lake: Lake, records: OpenTable, commit: Commit, written: Mapping[str, str]) -> None:
     for file in commit.files:
-        is_known = file.name in written and records.files.digest(file.name) == written[file.name]
+        digest = records.files.digest(file.name) if file.name in written else None
+        is_known = digest is not None and digest[1] == written[file.name]
         batch = read_batch(records, file.name) if is_known else check_batch(lake, records, file.name)
         said = f"ingest/{batch.stream}/{batch.day}", batch.number, milliseconds(batch.time), tuple(batch.entry_texts())
         is_said = said == (commit.app, commit.number, commit.time_ms, commit.entries)
@@ -117,7 +118,7 @@ def _check_commit(lake: Lake, records: OpenTable, commit: Commit, written: Mappi
             raise ProofError(f"{path}: its commit says otherwise; see docs/recovery.md, `A batch that is not ours`")
 
 
-def _check_snapshot(lake: Lake, batch: Batch, snapshot: Mapping[str, Any], path: Path) -> tlog.SourceEntry:
+def _check_snapshot(lake: Lake, batch: Batch, snapshot: Mapping[str, Any], path: Place) -> tlog.SourceEntry:
     is_typed = (
         snapshot.keys() == _FIELDS
         and all(isinstance(snapshot[key], str) for key in _TEXTS)

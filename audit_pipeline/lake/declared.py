@@ -1,10 +1,10 @@
 """The tables of a lake, as they are declared: where each lies, its columns, what it is pruned by."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
+from audit_pipeline.lake.places import Place
 from audit_pipeline.records import schemas
 from audit_pipeline.records.events import EVENT_SCHEMAS
 
@@ -23,7 +23,7 @@ class Table:
     waits: bool = False
     """Of audit tables: whether new rows alone make no seal and no inventory, but wait for those that are due anyway."""
 
-    def uri(self, lake: Path) -> Path:
+    def uri(self, lake: Place) -> Place:
         return lake / self.area / self.name
 
 

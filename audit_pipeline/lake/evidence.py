@@ -13,7 +13,7 @@ import zstandard
 
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.compression import decompressed, read_up_to
-from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.stores import Store
 from audit_pipeline.records.canonical import NONCE_BYTES, content_hasher
 
 ZSTD_SKIPPABLE_MAGIC = 0x184D2A50  # RFC 8878 section 3.1.2
@@ -30,7 +30,7 @@ def line_object_name(stream: str, source_id: str, generation: int, snapshot: int
     return f"{stream}/{source_id}/{generation}-{snapshot}.line.zst"
 
 
-def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[[int], bytes]) -> str:
+def put_object(evidence: Store, name: str, source: BinaryIO, entropy: Callable[[int], bytes]) -> str:
     """Keep all that is left to read in `source`, which is left at its end; gives back `name` or one that follows it.
 
     An object that an earlier attempt left stands if it holds these bytes; if the source changed since, or if somebody
@@ -56,7 +56,7 @@ def put_object(evidence: Folder, name: str, source: BinaryIO, entropy: Callable[
         candidate = f"{name.removesuffix('.zst')}.{attempt}.zst"
 
 
-def holds(evidence: Folder, name: str, source: BinaryIO) -> bool:
+def holds(evidence: Store, name: str, source: BinaryIO) -> bool:
     """Whether an object has exactly the bytes that are left to read in `source`."""
     try:
         with open_object(evidence, name) as kept:
@@ -71,7 +71,7 @@ def holds(evidence: Folder, name: str, source: BinaryIO) -> bool:
 
 
 @contextmanager
-def open_object(evidence: Folder, name: str) -> Iterator[BinaryIO]:
+def open_object(evidence: Store, name: str) -> Iterator[BinaryIO]:
     """The source's bytes as they were taken in.
 
     Raises:

@@ -5,20 +5,17 @@ import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.declared import SEALS, TABLES
 from audit_pipeline.lake.marks import newest_mark
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 
 FOLDER = "_inventory"
 _NUMBER = re.compile("[1-9][0-9]{0,17}")
 _WORKERS = 2
 _AT_ONCE = 1000
-_PIECE_BYTES = 1 << 20
 
 
 def inventory_name(number: int) -> str:
@@ -66,7 +63,7 @@ def check_goes_on(lake: Lake) -> dict[str, int]:
         StorageError: it was restored from a backup, or cut.
         ProofError: the inventory is not the one that was signed, or another program committed to a table since.
     """
-    _, mark = newest_mark(Folder(lake.places.marks))
+    _, mark = newest_mark(lake.marks)
     inventory = None if mark is None or mark.inventory is None else _marked(lake, mark.inventory)
     covered = dict(inventory.tables) if inventory else {}
     if mark is not None:
@@ -97,12 +94,6 @@ def _marked(lake: Lake, digest: str) -> tlog.Inventory:
     )
 
 
-def stored_path(lake: Lake, path: str) -> Path:
-    """Where a file of an inventory lies."""
-    area, _, name = path.partition("/")
-    return {"lake": lake.places.lake, "evidence": lake.places.evidence, "log": lake.places.log}[area] / name
-
-
 def digest_files(lake: Lake, paths: Iterable[str]) -> Iterator[tuple[str, tlog.StoredFile | StorageError | None]]:
     """Each path with what is stored there, None for no file, or why it cannot be read; in order, on two cores."""
     waiting = iter(paths)
@@ -112,15 +103,9 @@ def digest_files(lake: Lake, paths: Iterable[str]) -> Iterator[tuple[str, tlog.S
 
 
 def _digest(lake: Lake, path: str) -> tlog.StoredFile | StorageError | None:
-    where = stored_path(lake, path)
-    if not where.is_file() or where.is_symlink():
-        return None
-    hasher, size_bytes = hashlib.sha256(), 0
+    area, _, name = path.partition("/")
     try:
-        with where.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                hasher.update(piece)
-                size_bytes += len(piece)
-    except OSError as err:
-        return StorageError(f"{where}: cannot be read: {err.strerror}; give this user read access")
-    return tlog.StoredFile(path, size_bytes, hasher.hexdigest())
+        found = lake.areas[area].digest(name)
+    except StorageError as err:
+        return err
+    return None if found is None else tlog.StoredFile(path, *found)

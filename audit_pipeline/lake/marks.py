@@ -4,10 +4,10 @@ import hashlib
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError
-from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.stores import Store
 
 
-def newest_mark(marks: Folder) -> tuple[int, tlog.Mark | None]:
+def newest_mark(marks: Store) -> tuple[int, tlog.Mark | None]:
     """(number, mark) of the newest mark; (0, None) where nothing was ever signed.
 
     Raises:
@@ -17,7 +17,7 @@ def newest_mark(marks: Folder) -> tuple[int, tlog.Mark | None]:
     return newest, _mark(marks, newest) if newest else None
 
 
-def check_chain(marks: Folder) -> None:
+def check_chain(marks: Store) -> None:
     """Check every mark against the one before.
 
     Raises:
@@ -31,7 +31,7 @@ def check_chain(marks: Folder) -> None:
         before = mark
 
 
-def _numbers(marks: Folder) -> list[int]:
+def _numbers(marks: Store) -> list[int]:
     numbers = sorted(int(name) for name in marks.names() if name.isdecimal())
     if numbers != list(range(1, len(numbers) + 1)):
         raise ProofError(
@@ -40,7 +40,7 @@ def _numbers(marks: Folder) -> list[int]:
     return numbers
 
 
-def _mark(marks: Folder, number: int) -> tlog.Mark:
+def _mark(marks: Store, number: int) -> tlog.Mark:
     mark = tlog.parse_mark(marks.get(str(number)) or b"")
     before = chain_hash(marks, number - 1)
     if mark.previous != before:
@@ -48,12 +48,12 @@ def _mark(marks: Folder, number: int) -> tlog.Mark:
     return mark
 
 
-def put_mark(marks: Folder, number: int, mark: tlog.Mark) -> bool:
+def put_mark(marks: Store, number: int, mark: tlog.Mark) -> bool:
     """Create mark `number`. False when another sealer made it first."""
     return marks.put_new(str(number), tlog.format_mark(mark))
 
 
-def chain_hash(marks: Folder, number: int) -> str | None:
+def chain_hash(marks: Store, number: int) -> str | None:
     """What mark `number` + 1 must name: the hash of mark `number`."""
     text = marks.get(str(number)) if number else None
     return None if text is None else hashlib.sha256(text).hexdigest()

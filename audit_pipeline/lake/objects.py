@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -15,6 +16,16 @@ from audit_pipeline.errors import ProofError, StorageError
 
 _PIECE_BYTES = 1 << 20
 _MOST_BYTES = 512 << 20  # a draft of 700,000 sources; what is larger is never read whole
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Something that is there, as a listing shows it."""
+
+    name: str
+    size_bytes: int
+    fault: str = ""
+    """Why it is no object that was written once and stays, such as a link; empty where it is one."""
 
 
 class NewObject:
@@ -123,13 +134,26 @@ class Folder:
         except OSError as err:
             raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
 
-    def digest(self, name: str) -> str:
-        """SHA-256 of an object that is there, hex."""
+    def size(self, name: str) -> int:
+        """Bytes of an object that is there."""
         try:
-            with self.open(name) as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            return self.file(name).stat().st_size
         except OSError as err:
             raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
+
+    def digest(self, name: str) -> tuple[int, str] | None:
+        """(size, SHA-256 in hex) of an object; None where there is none, or a link, which can change unseen."""
+        path, hasher, size_bytes = self.path(name), hashlib.sha256(), 0
+        if not path.is_file() or path.is_symlink():
+            return None
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE_BYTES):
+                    hasher.update(piece)
+                    size_bytes += len(piece)
+        except OSError as err:
+            raise StorageError(f"{path}: cannot be read: {err.strerror}; give this user read access") from err
+        return size_bytes, hasher.hexdigest()
 
     def exists(self, name: str) -> bool:
         """Whether the name is taken, be it by a link to nowhere."""
@@ -175,6 +199,30 @@ class Folder:
             folders.sort()
             for file in sorted(files):
                 yield (Path(folder) / file).relative_to(self.root).as_posix()
+
+    def listed(self) -> Iterator[Listed]:
+        """All that is there, in order, also what nothing of ours can have put there, or cannot be listed."""
+        return _listed("", self.root)
+
+
+def _listed(before: str, folder: Path) -> Iterator[Listed]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        yield Listed(before.rstrip("/"), 0, f"cannot be listed: {err.strerror}")
+        return
+    for entry in entries:
+        name = f"{before}{entry.name}"
+        if entry.is_symlink():
+            yield Listed(name, 0, "a link: what it leads to can change unseen; put the file itself there")
+        elif entry.is_dir():
+            yield from _listed(f"{name}/", Path(entry.path))
+        elif not entry.is_file():
+            yield Listed(name, 0, "neither a file nor a folder: move it away")
+        else:
+            yield Listed(name, entry.stat().st_size)
 
 
 def _refuse(err: OSError) -> None:

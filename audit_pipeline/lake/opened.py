@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from audit_pipeline.lake.declared import TABLES, Table
 from audit_pipeline.lake.keys import read_vkey
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.places import Places
+from audit_pipeline.lake.stores import Store, open_store
 from audit_pipeline.lake.tables import OpenTable, open_table, table_exists
 from audit_pipeline.tlog import parse_vkey
 
@@ -40,12 +40,21 @@ class Lake:
         return self.find(TABLES[name]) if name in TABLES else None
 
     @property
-    def evidence(self) -> Folder:
-        return Folder(self.places.evidence)
+    def evidence(self) -> Store:
+        return open_store(self.places.evidence)
 
     @property
-    def log(self) -> Folder:
-        return Folder(self.places.log)
+    def log(self) -> Store:
+        return open_store(self.places.log)
+
+    @property
+    def areas(self) -> dict[str, Store]:
+        """The stores whose objects inventories list, by the first part of the paths there."""
+        return {"lake": open_store(self.places.lake), "evidence": self.evidence, "log": self.log}
+
+    @property
+    def marks(self) -> Store:
+        return open_store(self.places.marks)
 
 
 def open_lake(places: Places, vkey: str | None = None) -> Lake:

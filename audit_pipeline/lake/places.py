@@ -1,23 +1,76 @@
-"""Where one profile keeps its things."""
+"""Where one profile keeps its things, and how a bucket among them is reached. No place holds a secret."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a bucket is reached. Credentials come from the cloud's own chain, which the process's environment leads."""
+
+    identity: str | None = None
+    """Who asks, where the chain would give another: an AWS profile, a GCP service account, an Azure client id."""
+    region: str | None = None
+    endpoint: str | None = None
+    """Where the service answers, if not at the cloud's own address."""
+    account: str | None = None
+    """Of Azure."""
+    encryption_key: str | None = None
+    """The store's key for what is kept: an ARN or id of KMS, a CMEK's name, an encryption scope."""
+    is_locked: bool = False
+    """Whether objects are to be under a retention lock, so that nobody can remove or replace them for a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket (on Azure: a container), or what its names have below a prefix."""
+
+    uri: str
+    """Such as `s3://bucket/prefix`; without a slash at its end."""
+    access: Access = field(default_factory=Access)
+
+    def __truediv__(self, name: object) -> "Bucket":
+        return self if str(name) in ("", ".") else replace(self, uri=f"{self.uri}/{name}")
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+Place = Path | Bucket
+"""A local folder or a bucket, or something in one: `/` goes down, and its text is what errors call it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The folders of a profile. `keys` and `marks` lie outside the lake: who can write the lake must not write them."""
+    """The places of a profile. `keys` and `marks` lie outside the lake: who can write the lake must not write them."""
 
-    landing: Path
-    lake: Path
-    evidence: Path
-    log: Path
+    landing: Place
+    lake: Place
+    evidence: Place
+    log: Place
     keys: Path
-    marks: Path
-    reports: Path
+    marks: Place
+    reports: Place
     dagster: Path
 
     @property
-    def own(self) -> tuple[Path, ...]:
+    def own(self) -> tuple[Place, ...]:
         """Where the pipeline writes: nothing there is a landed file."""
-        return self.lake, self.evidence, self.log, self.keys, self.marks, self.reports, self.dagster
+        return tuple(getattr(self, name.name) for name in fields(self) if name.name != "landing")
+
+
+def to_plain(places: Places) -> dict[str, Any]:
+    """Places as JSON has them, for another process that has the same environment."""
+    given = {name.name: getattr(places, name.name) for name in fields(places)}
+    return {name: asdict(place) if isinstance(place, Bucket) else str(place) for name, place in given.items()}
+
+
+def from_plain(said: Mapping[str, Any]) -> Places:
+    """What `to_plain` was given."""
+
+    def place(of: Any) -> Place:
+        return Path(of) if isinstance(of, str) else Bucket(of["uri"], Access(**of["access"]))
+
+    return Places(**{name: place(of) for name, of in said.items()})  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """DuckDB over the lake: one view for each Delta table, under the table's own name. Nothing is downloaded."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,19 @@ import duckdb
 import duckdb_extension_delta
 
 from audit_pipeline.errors import InputError, StorageError
-from audit_pipeline.lake.declared import TABLES
+from audit_pipeline.lake.declared import TABLES, Table
+from audit_pipeline.lake.places import Place
+from audit_pipeline.lake.stores import open_store
 
 _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+_COMMIT = re.compile("_delta_log/[0-9]")
 _READING = ("SELECT", "CREATE")  # DuckDB makes a type, in memory, for PIVOT. EXPLAIN ANALYZE would run a COPY
 
 
-def connect(lake_root: Path) -> duckdb.DuckDBPyConnection:
+def connect(lake: Place) -> duckdb.DuckDBPyConnection:
     """A new in-memory database in which every table of the lake is a view. Views read the newest version at each query.
 
     Raises:
@@ -31,14 +35,16 @@ def connect(lake_root: Path) -> duckdb.DuckDBPyConnection:
         raise StorageError(
             f"{_extension()}: does not load; install duckdb-extension-delta {duckdb.__version__}"
         ) from err
-    for table in list_tables(lake_root):
+    for table in list_tables(lake):
         try:
             # Neither a view's name nor the path in its definition can be a bound parameter.
-            database.execute(f'CREATE VIEW "{table.name}" AS FROM delta_scan({_quoted(table)})')
+            database.execute(f'CREATE VIEW "{table.name}" AS FROM delta_scan({_quoted(table.uri(lake))})')
         except duckdb.Error as err:
-            raise StorageError(f"{table}: no readable Delta table: {' '.join(str(err).split())[:300]}") from err
+            raise StorageError(
+                f"{table.uri(lake)}: no readable Delta table: {' '.join(str(err).split())[:300]}"
+            ) from err
     # From here on a statement reaches the lake's files and no others, and cannot undo that.
-    database.execute(f"SET allowed_directories = [{_quoted(lake_root)}]")
+    database.execute(f"SET allowed_directories = [{_quoted(lake)}]")
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
     return database
@@ -66,15 +72,17 @@ def read_rows(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str],
         raise InputError(f"query: {' '.join(str(err).split())}") from err
 
 
-def list_tables(lake_root: Path) -> list[Path]:
-    """Folders of the Delta tables of a lake, of those that are declared: whatever else lies there is not ours."""
-    folders = (table.uri(lake_root) for table in TABLES.values())
-    return sorted(folder for folder in folders if any((folder / "_delta_log").glob("[0-9]*")))
+def list_tables(lake: Place) -> list[Table]:
+    """The declared tables that a lake has: whatever else lies there is not ours."""
+    found = (
+        table for table in TABLES.values() if any(map(_COMMIT.match, open_store(table.uri(lake)).names("_delta_log")))
+    )
+    return sorted(found, key=lambda table: table.name)
 
 
 def _extension() -> Path:
     return Path(duckdb_extension_delta.__path__[0]) / "extensions" / f"v{duckdb.__version__}" / "delta.duckdb_extension"
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: Path | Place) -> str:
     return "'" + str(path).replace("'", "''") + "'"

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError
 from audit_pipeline.lake import hashing
 from audit_pipeline.lake.decoding import decoding
+from audit_pipeline.lake.places import Place
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.records.canonical import SALT_BYTES
@@ -85,12 +85,12 @@ def rows_of_file(records: OpenTable, name: str) -> dict[SnapshotName, FoundRows]
             for batch in file.iter_batches(_BATCH_ROWS):
                 if any(column.null_count for column in batch.columns):
                     raise ProofError(f"{path}: has rows without a value where `records` allows none")
-                for snapshot, rows in _runs(_expanded(batch, path), path.name):
+                for snapshot, rows in _runs(_expanded(batch, path), path):
                     found.setdefault(snapshot, FoundRows()).merge(rows)
     return found
 
 
-def _repeated_columns(footer: pq.FileMetaData, path: Path) -> list[str]:
+def _repeated_columns(footer: pq.FileMetaData, path: Place) -> list[str]:
     """The columns of bytes or text whose values are written once and repeated by number.
 
     Raises:
@@ -108,7 +108,7 @@ def _repeated_columns(footer: pq.FileMetaData, path: Path) -> list[str]:
     return sorted(repeated)
 
 
-def _expanded(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
+def _expanded(batch: pa.RecordBatch, path: Place) -> pa.RecordBatch:
     """The batch with its repeated values written out, but for `source_id`."""
     columns = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -194,12 +194,12 @@ def runs_of(batch: pa.RecordBatch) -> Iterator[tuple[SnapshotName, int, int]]:
         yield (sources[begin].as_py(), int(generations[begin]), int(snapshots[begin])), begin, end
 
 
-def _runs(batch: pa.RecordBatch, file: str) -> Iterator[tuple[SnapshotName, FoundRows]]:
+def _runs(batch: pa.RecordBatch, path: Place) -> Iterator[tuple[SnapshotName, FoundRows]]:
     """The batch's rows cut where the snapshot changes."""
     try:
         salts = hashing.join_fixed(batch["salt"], SALT_BYTES)
     except ValueError as err:
-        raise ProofError(f"{file}: a salt is not {SALT_BYTES} bytes") from err
+        raise ProofError(f"{path}: a salt is not {SALT_BYTES} bytes") from err
     leaves = hashing.hash_leaves(salts, batch["record"].cast(pa.binary()))
     positions, is_odd, days = batch["position"].to_numpy(), _is_odd(batch), pc.unique(batch["day"]).to_pylist()
     for name, begin, end in runs_of(batch):

@@ -7,10 +7,8 @@ reads the tables and makes their checkpoints. Facts behind the settings: see doc
 
 import copy
 import json
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -34,24 +32,24 @@ from audit_pipeline.lake.commits import (
 )
 from audit_pipeline.lake.declared import Table
 from audit_pipeline.lake.decoding import decoding, one_line
-from audit_pipeline.lake.objects import Folder, NewObject, sync_file
+from audit_pipeline.lake.logs_on_disk import log_on_disk, publish_checkpoint
+from audit_pipeline.lake.places import Place
+from audit_pipeline.lake.stores import NewObject, Store, open_store
 
 CHECKPOINT_EVERY = 100
 NONCE_KEY = "audit.nonce"
 """In a data file's footer: random bytes, as hex, that hide what the file's hash would tell of its rows."""
-LAST_CHECKPOINT = "_delta_log/_last_checkpoint"
 _COMMIT_ATTEMPTS = 1000  # each lost one is another writer's success
 
 
 class OpenTable:
     """One version of a Delta table. The version is the base on which `commit` compares and swaps."""
 
-    def __init__(self, table: Table, lake: Path, lake_id: str) -> None:
+    def __init__(self, table: Table, lake: Place, lake_id: str) -> None:
         self.table = table
         self.lake_id = lake_id
         self.path = table.uri(lake)
-        self.files = Folder(self.path)
-        _check_log_is_of_files(self.files)
+        self.files = open_store(self.path)
         self.reload()
 
     def reload(self) -> None:
@@ -103,8 +101,7 @@ class OpenTable:
             self._delta.create_checkpoint()
         except DeltaError as err:
             raise StorageError(f"{self.path}: no checkpoint could be written: {one_line(err)}; run again") from err
-        for name in (checkpoint_file(self.version), LAST_CHECKPOINT):
-            sync_file(self.files.path(name))
+        publish_checkpoint(self.files, self.version)
 
     def active_files(self) -> list[str]:
         """Names of the data files of this version, sorted."""
@@ -172,20 +169,16 @@ class OpenTable:
             yield version, parse_commit(text, str(self.files.path(name)))
 
 
-def checkpoint_file(version: int) -> str:
-    return f"_delta_log/{version:020}.checkpoint.parquet"
-
-
-def open_table(table: Table, lake: Path, lake_id: str) -> OpenTable:
+def open_table(table: Table, lake: Place, lake_id: str) -> OpenTable:
     """The newest version of a table, which is made if it is not there."""
-    files = Folder(table.uri(lake))
+    files = open_store(table.uri(lake))
     if not files.exists(commit_file(0)):
         files.put_new(commit_file(0), format_creation(table, lake_id))  # if another worker was first, its is the same
     return OpenTable(table, lake, lake_id)
 
 
-def table_exists(table: Table, lake: Path) -> bool:
-    return Folder(table.uri(lake)).exists(commit_file(0))
+def table_exists(table: Table, lake: Place) -> bool:
+    return open_store(table.uri(lake)).exists(commit_file(0))
 
 
 def write_parquet(
@@ -255,7 +248,7 @@ def describe_file(open_: OpenTable, name: str) -> DataFile:
                 lowest[column], highest[column] = map(_as_json, bounds)
         ranges = {"minValues": lowest, "maxValues": highest} if lowest else {}
         stats = json.dumps({"numRecords": footer.num_rows, **ranges})
-        return DataFile(name, open_.files.path(name).stat().st_size, stats)
+        return DataFile(name, open_.files.size(name), stats)
 
 
 def _column_bounds(footer: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
@@ -271,17 +264,11 @@ def _as_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _check_log_is_of_files(files: Folder) -> None:
-    """Delta readers open whatever lies in the log, and would wait for a pipe for ever."""
-    for entry in os.scandir(files.path("_delta_log")):
-        if not entry.is_file(follow_symlinks=False):
-            raise StorageError(f"{entry.path}: not a regular file; move it away, or restore it from a backup")
-
-
-def _open(table: Table, files: Folder, lake_id: str) -> DeltaTable:
+def _open(table: Table, files: Store, lake_id: str) -> DeltaTable:
     path = files.root
+    folder = log_on_disk(files)
     with decoding(path):
-        delta = DeltaTable(str(path))
+        delta = DeltaTable(str(folder))
         metadata = delta.metadata()
         if metadata.description != DESCRIPTION:
             raise StorageError(f"{path}: expected a table of {DESCRIPTION!r}, got {metadata.description!r}")

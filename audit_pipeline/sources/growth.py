@@ -22,8 +22,8 @@ from audit_pipeline.containers.json_items import JsonObject, read_object, starts
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.compression import decompressed, read_up_to
 from audit_pipeline.lake.evidence import digest_stream, open_object, seekable
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.projection import SourceState
+from audit_pipeline.lake.stores import Store
 from audit_pipeline.records.canonical import content_hasher
 from audit_pipeline.tlog import SourceEntry, parse_source
 
@@ -72,7 +72,7 @@ def ends_unreadable(state: SourceState) -> bool:
     return newest.start == newest.end and newest.records > 0
 
 
-def find_new_items(changed: BinaryIO, compression: str, state: SourceState, objects: Folder) -> NewItems | None:
+def find_new_items(changed: BinaryIO, compression: str, state: SourceState, objects: Store) -> NewItems | None:
     """What a changed container has beside the items that were taken of it; None where it is not `extended`.
 
     Compared are the kept object and `changed`, which stands still. Of both, no more is held in memory than is needed to
@@ -97,7 +97,7 @@ def _newest_header(state: SourceState) -> tuple[int, int]:
     return newest.snapshot, newest.position
 
 
-def can_go_on(state: SourceState, objects: Folder) -> bool:
+def can_go_on(state: SourceState, objects: Store) -> bool:
     """Whether the kept container, taken in part, tells which items are left.
 
     Those of a JSON object that was being extended may stand anywhere in it.
@@ -109,7 +109,7 @@ def can_go_on(state: SourceState, objects: Folder) -> bool:
         return not starts_object(stream)
 
 
-def _compare(changed: BinaryIO, compression: str, state: SourceState, objects: Folder) -> NewItems | None:
+def _compare(changed: BinaryIO, compression: str, state: SourceState, objects: Store) -> NewItems | None:
     newest, nonce = _parsed(state)[-1]
     with (
         open_object(objects, state.object or "") as kept,

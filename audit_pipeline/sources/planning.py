@@ -3,14 +3,13 @@
 import os
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import BinaryIO
 
 from audit_pipeline.formats.detect import HEAD_BYTES, Detection, compression_of, detect
 from audit_pipeline.lake.compression import decompressed, read_up_to
 from audit_pipeline.lake.evidence import holds
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.projection import SourceState
+from audit_pipeline.lake.stores import Store
 from audit_pipeline.sources.growth import (
     NewItems,
     can_go_on,
@@ -33,7 +32,6 @@ class Source:
     """A landed file, open: as large as it was when it was opened, whatever is appended meanwhile."""
 
     stream: Stream
-    path: Path
     name: str
     """Relative to the stream's fixed folder; as `Landed.name` gives it."""
     source_id: str
@@ -43,7 +41,7 @@ class Source:
     mtime_ns: int
 
 
-def has_same_bytes(source: Source, state: SourceState, objects: Folder, *, rehash: bool) -> bool:
+def has_same_bytes(source: Source, state: SourceState, objects: Store, *, rehash: bool) -> bool:
     """Whether the file is as it was when the newest snapshot was taken; left at its start.
 
     Size and time decide where both are equal; with `rehash`, or where they differ, its bytes do.
@@ -60,7 +58,7 @@ def has_same_bytes(source: Source, state: SourceState, objects: Folder, *, rehas
 
 
 def first_snapshot(
-    source: Source, state: SourceState | None, objects: Folder, *, is_same: bool
+    source: Source, state: SourceState | None, objects: Store, *, is_same: bool
 ) -> tuple[Snapshot, NewItems] | None:
     """(plan of the next snapshot, its end still open; a container's items for it). None: there is nothing to take.
 
@@ -97,7 +95,7 @@ def _more_lines(source: Source, state: SourceState, *, is_same: bool) -> tuple[S
     return replace(_after(plan, state), start=state.resume_at, supersedes=supersedes), ALL_ITEMS
 
 
-def _items_left(source: Source, state: SourceState, objects: Folder) -> tuple[Snapshot, NewItems] | None:
+def _items_left(source: Source, state: SourceState, objects: Store) -> tuple[Snapshot, NewItems] | None:
     """After a crash between two snapshots of one kept object."""
     if not can_go_on(state, objects):
         return None
@@ -105,7 +103,7 @@ def _items_left(source: Source, state: SourceState, objects: Folder) -> tuple[Sn
     return replace(_after(plan, state), object=state.object), NewItems(False, taken_items(state), None)
 
 
-def _more_items(source: Source, state: SourceState, objects: Folder) -> tuple[Snapshot, NewItems] | None:
+def _more_items(source: Source, state: SourceState, objects: Store) -> tuple[Snapshot, NewItems] | None:
     compression = _compression(source)
     new = find_new_items(source.file, compression, state, objects)
     if new is None:

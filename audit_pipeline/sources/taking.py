@@ -1,29 +1,26 @@
 """A landed file read into snapshots: where to go on, what it is, its lines or items, a bounded part at a time."""
 
-import errno
 import hashlib
-import os
 import shutil
-import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from audit_pipeline.errors import InputError
 from audit_pipeline.lake import evidence
 from audit_pipeline.lake.compression import decompressed, skip
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.projection import SourceState
+from audit_pipeline.lake.stores import Store
 from audit_pipeline.records import canonical
 from audit_pipeline.sources.growth import NewItems, read_new
-from audit_pipeline.sources.landing import LATEST_NS, Landed, Stream
+from audit_pipeline.sources.landing import Landed, Stream
 from audit_pipeline.sources.planning import LINE_CONTAINERS, Source, first_snapshot, has_same_bytes
 from audit_pipeline.sources.slices import SNAPSHOT_BYTES, SNAPSHOT_RECORDS, LineReader
 from audit_pipeline.sources.snapshots import Items, Lines, Snapshot, Taken, draw
+from audit_pipeline.sources.zones import Zone
 
 _PIECE_BYTES = 4 << 20
 
@@ -31,8 +28,8 @@ Entropy = Callable[[int], bytes]
 
 
 def take(
-    landing: Path,
-    evidence_folder: Folder,
+    zone: Zone,
+    evidence_folder: Store,
     stream: Stream,
     landed: Landed,
     day: date,
@@ -40,71 +37,30 @@ def take(
     entropy: Entropy,
     *,
     rehash: bool = False,
-    own: Sequence[str] = (),
 ) -> Iterator[Taken]:
     """The snapshots that bring a source from `state` to its present end; none where nothing changed.
 
-    `rehash`: its bytes are compared even where size and time say that nothing changed. `own`: folders, with
-    links followed, that no link in the landing zone may lead into, such as that of the key.
+    `rehash`: its bytes are compared even where size and time say that nothing changed.
 
     Raises:
         InputError: the file cannot be read, or is none.
     """
-    path = landing / stream.fixed_folder / landed.path
+    path = (stream.fixed_folder / landed.path).as_posix()
     try:
-        with open_landed(path) as file:
-            _check_not_own(path, file, own)
-            found = os.fstat(file.fileno())
+        with zone.open(path) as opened:
             source_id = canonical.source_id(stream.name, landed.name)
-            mtime_ns = min(max(found.st_mtime_ns, 0), LATEST_NS)
-            source = Source(stream, path, landed.name, source_id, day, file, found.st_size, mtime_ns)
+            source = Source(stream, landed.name, source_id, day, opened.file, opened.size_bytes, opened.mtime_ns)
             yield from _changes(source, state, evidence_folder, entropy, rehash=rehash)
     except FileNotFoundError:
         return  # gone since it was listed; what was taken of it before is still here
     except OSError as err:
         raise InputError(
-            f"{path}: cannot be read ({err.strerror or err}); give this user read access and run again"
+            f"{zone.root / path}: cannot be read ({err.strerror or err}); give this user read access and run again"
         ) from err
 
 
-def open_landed(path: Path) -> BinaryIO:
-    """A landed file to read, whatever took its place since it was listed.
-
-    Raises:
-        InputError: it is no regular file.
-        OSError: it cannot be opened.
-    """
-    # Without O_NONBLOCK a pipe that nobody writes into would keep us waiting; of a regular file it changes nothing.
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError as err:
-        if err.errno == errno.ENXIO:  # a socket
-            raise _not_regular(path) from err
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _not_regular(path)
-    return os.fdopen(descriptor, "rb")
-
-
-def _check_not_own(path: Path, file: BinaryIO, own: Sequence[str]) -> None:
-    try:
-        real = os.readlink(f"/proc/self/fd/{file.fileno()}")  # of what was opened, whatever the link leads to by now
-    except OSError:
-        real = os.path.realpath(path)
-    if any(real.startswith(f"{folder}/") for folder in own):
-        raise InputError(f"{path}: leads into {Path(real).parent}, which is the pipeline's own; remove this link")
-
-
-def _not_regular(path: Path) -> InputError:
-    return InputError(
-        f"{path}: expected the file that was listed, got a folder, pipe, socket or device; put the file back, or "
-        "remove this, and run again"
-    )
-
-
 def _changes(
-    source: Source, state: SourceState | None, objects: Folder, entropy: Entropy, *, rehash: bool
+    source: Source, state: SourceState | None, objects: Store, entropy: Entropy, *, rehash: bool
 ) -> Iterator[Taken]:
     is_same = state is not None and has_same_bytes(source, state, objects, rehash=rehash)
     is_compared = state is not None and state.object is not None and not is_same
@@ -124,7 +80,7 @@ def _copy(file: BinaryIO) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, copy)
 
 
-def _snapshots(source: Source, plan: Snapshot, new: NewItems, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
+def _snapshots(source: Source, plan: Snapshot, new: NewItems, objects: Store, entropy: Entropy) -> Iterator[Taken]:
     if plan.container == "hash_only":
         yield _weights(source, plan, entropy)
         return
@@ -150,7 +106,7 @@ def _snapshots(source: Source, plan: Snapshot, new: NewItems, objects: Folder, e
 
 
 def _line_snapshots(
-    source: Source, plan: Snapshot, stream: BinaryIO, objects: Folder, entropy: Entropy
+    source: Source, plan: Snapshot, stream: BinaryIO, objects: Store, entropy: Entropy
 ) -> Iterator[Taken]:
     lines = LineReader(stream, source.size_bytes - plan.start if plan.compression == "none" else None)
     while True:
@@ -200,7 +156,7 @@ def _following(snapshot: Snapshot) -> Snapshot:
     )
 
 
-def _oversize_line(plan: Snapshot, lines: LineReader, objects: Folder, entropy: Entropy) -> Taken:
+def _oversize_line(plan: Snapshot, lines: LineReader, objects: Store, entropy: Entropy) -> Taken:
     """A record that points at an object with this one line."""
     name = evidence.line_object_name(plan.stream, plan.source_id, plan.generation, plan.snapshot)
     with tempfile.TemporaryFile() as copy:
@@ -257,7 +213,7 @@ def _ended(plan: Snapshot, size_bytes: int, records: int) -> Snapshot:
     return replace(plan, end=size_bytes, resume_at=size_bytes, resume_position=plan.position + records)
 
 
-def _item_snapshots(plan: Snapshot, new: NewItems, objects: Folder, entropy: Entropy) -> Iterator[Taken]:
+def _item_snapshots(plan: Snapshot, new: NewItems, objects: Store, entropy: Entropy) -> Iterator[Taken]:
     """The container's new items. Each snapshot covers the whole object and a run of them."""
     _, nonce = draw(entropy, 0)
     with evidence.open_object(objects, plan.object or "") as kept, decompressed(kept, plan.compression) as stream:

@@ -11,12 +11,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from audit_pipeline.lake import decoding
 from audit_pipeline.lake.opened import Lake, open_lake
-from audit_pipeline.lake.places import Places
+from audit_pipeline.lake.places import from_plain, to_plain
 from audit_pipeline.records.pseudonyms import PersonKeys
 from audit_pipeline.tlog.trust import Trust, format_trust, parse_trust
 from audit_pipeline.verify import Problem, Verification, verify
@@ -34,7 +33,7 @@ def verify_apart(
 ) -> Verification:
     """What `verify` gives; where its process ends instead, that is a problem, beside those found before."""
     request = {
-        "places": {name: str(path) for name, path in dataclasses.asdict(lake.places).items()},
+        "places": to_plain(lake.places),
         "vkey": lake.vkey,
         "first": first and first.isoformat(),
         "last": last and last.isoformat(),
@@ -84,9 +83,8 @@ def serve(request: bytes, output: BinaryIO) -> None:
         output.flush()
 
     decoding.listener = lambda what: say(reading=str(what))
-    places = Places(**{name: Path(path) for name, path in asked["places"].items()})
     found = verify(
-        open_lake(places, asked["vkey"]),
+        open_lake(from_plain(asked["places"]), asked["vkey"]),
         first=date.fromisoformat(asked["first"]) if asked["first"] else None,
         last=date.fromisoformat(asked["last"]) if asked["last"] else None,
         trust=None if asked["trust"] is None else parse_trust(asked["trust"].encode("utf-8", "surrogateescape")),

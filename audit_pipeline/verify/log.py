@@ -8,7 +8,6 @@ from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.logbook import CLOCK_SKEW, draft_entries, read_log
 from audit_pipeline.lake.marks import check_chain, newest_mark
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.rows import SnapshotName
 from audit_pipeline.lake.tables import OpenTable
@@ -120,7 +119,7 @@ def check_seals(
 
 
 def _check_mark(lake: Lake, leaves: bytes, published_size: int, findings: Findings) -> None:
-    marks = Folder(lake.places.marks)
+    marks = lake.marks
     check_chain(marks)
     number, mark = newest_mark(marks)
     if mark is None:

@@ -1,20 +1,18 @@
 """The bytes: every stored file against the inventories, and no file that nothing of ours put there."""
 
-import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.inventories import digest_files, inventory_name, inventory_numbers, read_inventory
 from audit_pipeline.lake.logbook import draft_name
+from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT
 from audit_pipeline.lake.marks import newest_mark
-from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.tables import LAST_CHECKPOINT
+from audit_pipeline.lake.stores import open_store
 from audit_pipeline.verify.findings import CheckedLog, Findings
 from audit_pipeline.verify.tables import Replay, pointed_version
 
@@ -58,7 +56,7 @@ def read_inventories(lake: Lake, verifiers: Sequence[tlog.Verifier], findings: F
         listed.files.update((file.path, file) for file in inventory.files)
         listed.tables.update(inventory.tables)
         listed.log_size = inventory.log_size
-    _, mark = newest_mark(Folder(lake.places.marks))
+    _, mark = newest_mark(lake.marks)
     marked = mark.inventory if mark else None
     if marked is not None and marked not in listed.digests[-2:]:
         findings.add("inventory", f"none of the newest inventories is the one that the mark names: {marked}; {_CURE}")
@@ -140,7 +138,7 @@ def _is_newer_pointer(lake: Lake, path: str, listed: Listed) -> bool:
     folder, found, _ = path.partition(f"/{LAST_CHECKPOINT}")
     if not found:
         return False
-    pointed = pointed_version(Folder(lake.places.lake / folder.removeprefix("lake/")))
+    pointed = pointed_version(open_store(lake.places.lake / folder.removeprefix("lake/")))
     return pointed is not None and pointed > listed.tables.get(folder.rpartition("/")[2], 0)
 
 
@@ -149,26 +147,11 @@ def _is_tile(path: str) -> bool:
 
 
 def _stored_files(lake: Lake, findings: Findings) -> Iterator[str]:
-    """Paths of all files of lake, evidence and log, as inventories write them. A link is a problem."""
-    for area, root in (("lake", lake.places.lake), ("evidence", lake.places.evidence), ("log", lake.places.log)):
-        yield from _walk(area, root, findings)
-
-
-def _walk(name: str, folder: Path, findings: Findings) -> Iterator[str]:
-    try:
-        entries: Iterable[os.DirEntry[str]] = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return
-    except OSError as err:
-        findings.add_file(name, f"cannot be listed: {err.strerror}")
-        return
-    for entry in entries:
-        path = f"{name}/{entry.name}"
-        if entry.is_symlink():
-            findings.add_file(path, "a link: what it leads to can change unseen; put the file itself there")
-        elif entry.is_dir():
-            yield from _walk(path, Path(entry.path), findings)
-        elif not entry.is_file():
-            findings.add_file(path, "neither a file nor a folder: move it away")
-        else:
-            yield path
+    """Paths of all files of lake, evidence and log, as inventories write them; what is no such file is a problem."""
+    for area, store in lake.areas.items():
+        for listed in store.listed():
+            path = f"{area}/{listed.name}".rstrip("/")
+            if listed.fault:
+                findings.add_file(path, listed.fault)
+            else:
+                yield path

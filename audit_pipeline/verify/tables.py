@@ -25,10 +25,11 @@ from audit_pipeline.lake.commits import (
 from audit_pipeline.lake.declared import AUDIT_TABLES, EVENTS, EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, TABLES, Table
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.logbook import LOG_APP, seal_file
-from audit_pipeline.lake.objects import Folder
+from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT, checkpoint_file
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SOURCES_APP
-from audit_pipeline.lake.tables import CHECKPOINT_EVERY, LAST_CHECKPOINT, OpenTable, checkpoint_file, describe_file
+from audit_pipeline.lake.stores import Store
+from audit_pipeline.lake.tables import CHECKPOINT_EVERY, OpenTable, describe_file
 from audit_pipeline.verify.findings import Findings
 
 _COMMIT = re.compile(r"_delta_log/[0-9]{20}\.json")
@@ -70,7 +71,7 @@ class Replay:
         return (f"{self.folder}/{name}" for name in names)
 
 
-def pointed_version(files: Folder) -> int | None:
+def pointed_version(files: Store) -> int | None:
     """The version of the Delta checkpoint that a table's pointer names; None where it is not as delta-rs writes it."""
     try:
         said = json.loads(files.get(LAST_CHECKPOINT) or b"")

@@ -19,6 +19,7 @@ from audit_pipeline.lake.projection import complete_sources, newest_states
 from audit_pipeline.sources.landing import list_landing
 from audit_pipeline.sources.snapshots import Taken
 from audit_pipeline.sources.taking import take
+from audit_pipeline.sources.zones import open_zone
 from tests.lakes import RUNS, TODAY, LakeForTests
 from tests.sources.growing import CONTAINERS, as_array, entries, growths, kept, lines, step, values
 
@@ -177,8 +178,8 @@ KINDS: dict[str, tuple[bytes, bytes]] = {
 def would_take(lake: LakeForTests, *, rehash: bool) -> list[Taken]:
     (landed,) = list_landing(lake.places.landing, RUNS, TODAY)
     (state,) = newest_states(complete_sources(lake.lake), "runs").values()
-    places = lake.places.landing, lake.lake.evidence
-    return list(take(*places, RUNS, landed, TODAY, state, lake.entropy, rehash=rehash))
+    zone, evidence = open_zone(lake.places.landing), lake.lake.evidence
+    return list(take(zone, evidence, RUNS, landed, TODAY, state, lake.entropy, rehash=rehash))
 
 
 @pytest.mark.parametrize(("name", "before", "after"), [(name, *contents) for name, contents in KINDS.items()])

@@ -1,0 +1,302 @@
+"""A bucket as a store of whole objects: create-only puts, ranged reads, and answers that were lost.
+
+Each request is asked again a few times, which costs nothing but time: reads change nothing, and of a create-only put
+whose answer was lost the second attempt finds the first one's object and compares it with what it was given.
+"""
+
+import hashlib
+import io
+import mmap
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
+
+import obstore
+from obstore import exceptions as failures
+
+from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.lake.clients import open_client, parse_uri
+from audit_pipeline.lake.objects import Listed
+from audit_pipeline.lake.places import Bucket
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+_ROUNDS = 4  # each of several requests: see `clients`
+_WHOLE_BYTES = 1 << 20  # what is no larger is read in one request
+_LEAST_AHEAD, _MOST_AHEAD = 64 << 10, 8 << 20
+_MOST_BYTES = 512 << 20  # as of a folder's objects: what is larger is never read whole
+_MOST_PUT_BYTES = 5_000 << 20  # of one request, which alone can be create-only: S3 takes 5 GiB, Azure 5000 MiB
+_REFUSED = (failures.PermissionDeniedError, failures.UnauthenticatedError)
+_ANSWERS = (failures.NotFoundError, failures.AlreadyExistsError, failures.PreconditionError)
+
+_Found = TypeVar("_Found")
+
+
+class ChangedError(Exception):
+    """An object is another one than it was when reading it began."""
+
+
+class BucketStore:
+    """Objects below a place in a bucket. Names are relative, with `/`."""
+
+    def __init__(self, root: Bucket) -> None:
+        self.root = root
+        self._client = open_client(root)
+        self._prefix = parse_uri(root.uri)[2]
+
+    def path(self, name: str) -> Bucket:
+        return self.root / name
+
+    def get(self, name: str) -> bytes | None:
+        def ask() -> bytes:
+            found = obstore.get(self._client, self._key(name))
+            if found.meta["size"] > _MOST_BYTES:
+                raise StorageError(f"{self.path(name)}: larger than anything that is written here; restore it")
+            return bytes(found.bytes())
+
+        try:
+            return self._ask(name, ask)
+        except failures.NotFoundError:
+            return None
+
+    def open(self, name: str) -> BinaryIO:
+        try:
+            return self._read(name)[0]
+        except failures.NotFoundError as err:
+            raise StorageError(f"{self.path(name)}: missing; restore it from a backup") from err
+
+    def file(self, name: str) -> BinaryIO:
+        return self.open(name)
+
+    def size(self, name: str) -> int:
+        try:
+            return self._ask(name, lambda: obstore.head(self._client, self._key(name))["size"])
+        except failures.NotFoundError as err:
+            raise StorageError(f"{self.path(name)}: missing; restore it from a backup") from err
+
+    def digest(self, name: str) -> tuple[int, str] | None:
+        try:
+            file, meta = self._read(name)
+        except failures.NotFoundError:
+            return None
+        hasher = hashlib.sha256()
+        while piece := file.read(_MOST_AHEAD):
+            hasher.update(piece)
+        return meta["size"], hasher.hexdigest()
+
+    def exists(self, name: str) -> bool:
+        try:
+            self._ask(name, lambda: obstore.head(self._client, self._key(name)))
+        except failures.NotFoundError:
+            return False
+        return True
+
+    def create(self, name: str) -> "NewInBucket":
+        return NewInBucket(self, name)
+
+    def put_new(self, name: str, content: bytes | memoryview) -> bool:
+        def ask() -> bool:
+            try:
+                obstore.put(self._client, self._key(name), content, mode="create", use_multipart=False)
+            except failures.AlreadyExistsError:
+                return False
+            return True
+
+        if len(content) > _MOST_PUT_BYTES:
+            raise StorageError(f"{self.path(name)}: {len(content)} bytes, more than one request can put; land less")
+        # What is there already may be ours: of an attempt whose answer was lost, here or in a run before.
+        return self._ask(name, ask) or self._holds(name, content)
+
+    def replace(self, name: str, content: bytes) -> None:
+        self._ask(name, lambda: obstore.put(self._client, self._key(name), content, use_multipart=False))
+
+    def names(self, prefix: str = "", after: str | None = None) -> Iterator[str]:
+        """Names below the folder `prefix`, in order; those after `after`, which alone are asked for."""
+        return (self._name(meta) for meta in self.metas(prefix, after))
+
+    def listed(self) -> Iterator[Listed]:
+        return (Listed(self._name(meta), meta["size"]) for meta in self.metas())
+
+    def metas(self, prefix: str = "", after: str | None = None) -> Iterator["ObjectMeta"]:
+        """What the store says of each object below the folder `prefix`, a page of a thousand at a time."""
+        # A page that fails is asked again by starting after the last one that came.
+        at = None if after is None else self._key(after)
+        while page := self._ask(prefix, lambda at=at: self._page(prefix, at)):  # type: ignore[misc]
+            yield from page
+            at = page[-1]["path"]
+
+    def _page(self, prefix: str, after: str | None) -> "list[ObjectMeta]":
+        folder = self._key(prefix).rstrip("/")
+        return list(next(iter(obstore.list(self._client, folder or None, offset=after)), []))
+
+    def name(self, meta: "ObjectMeta") -> str:
+        return self._name(meta)
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders in a folder, as names of objects make them."""
+        folder = self._key(prefix).rstrip("/")
+        found = self._ask(prefix, lambda: obstore.list_with_delimiter(self._client, folder or None))
+        return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
+
+    def download(self, name: str) -> "tuple[BinaryIO, ObjectMeta]":
+        """(the object in a file without a name, what the store says of it), of one moment.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            StorageError: it changes faster than it can be read.
+        """
+        for _ in range(_ROUNDS):
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
+            try:
+                source, meta = self._read(name)
+                while piece := source.read(_MOST_AHEAD):
+                    file.write(piece)
+            except failures.NotFoundError as err:
+                file.close()
+                raise FileNotFoundError(name) from err
+            except ChangedError:
+                file.close()
+                continue
+            file.seek(0)
+            return cast(BinaryIO, file), meta
+        raise StorageError(f"{self.path(name)}: changes while it is read; let its writer finish and run again")
+
+    def _read(self, name: str) -> "tuple[BinaryIO, ObjectMeta]":
+        """(the object to read, what the store says of it). NotFoundError where there is none."""
+
+        def ask() -> "tuple[bytes | None, ObjectMeta]":
+            found = obstore.get(self._client, self._key(name))
+            return (bytes(found.bytes()) if found.meta["size"] <= _WHOLE_BYTES else None), found.meta
+
+        whole, meta = self._ask(name, ask)
+        if whole is not None:
+            return io.BytesIO(whole), meta
+        ranged = _Ranged(lambda begin, end: self._range(name, meta["e_tag"], begin, end), meta["size"])
+        return io.BufferedReader(ranged, _LEAST_AHEAD), meta
+
+    def _range(self, name: str, etag: str | None, begin: int, end: int) -> bytes:
+        try:
+            options = {"range": (begin, end), **({"if_match": etag} if etag else {})}
+            return self._ask(
+                name,
+                lambda: bytes(obstore.get(self._client, self._key(name), options=options).bytes()),  # type: ignore[arg-type]
+            )
+        except (failures.PreconditionError, failures.NotFoundError) as err:
+            raise ChangedError(str(self.path(name))) from err
+
+    def _holds(self, name: str, content: bytes | memoryview) -> bool:
+        """Whether the object has exactly these bytes."""
+        found = self.digest(name)
+        return found == (len(content), hashlib.sha256(content).hexdigest())
+
+    def _ask(self, name: str, ask: Callable[[], _Found]) -> _Found:
+        """What `ask` gives, asked again while the store fails.
+
+        Raises:
+            NotFoundError, AlreadyExistsError, PreconditionError: what the store answers.
+            StorageError: it refuses, or fails still.
+        """
+        for left in reversed(range(_ROUNDS)):
+            try:
+                return ask()
+            except _ANSWERS:
+                raise
+            except _REFUSED as err:
+                raise StorageError(
+                    f"{self.path(name)}: refused to this identity; give it the role of its task in deploy/policies, "
+                    f"or see docs/stores.md, `Credentials` ({_one_line(err)})"
+                ) from err
+            except (failures.BaseError, OSError) as err:
+                if not left:
+                    raise StorageError(
+                        f"{self.path(name)}: the store gives no good answer; see whether it can be reached, then run "
+                        f"again, which goes on where this ended ({_one_line(err)})"
+                    ) from err
+        raise AssertionError("a round either returns or raises")
+
+    def _key(self, name: str) -> str:
+        return "/".join(part for part in (self._prefix, name) if part)
+
+    def _name(self, meta: "ObjectMeta") -> str:
+        return meta["path"].removeprefix(f"{self._prefix}/" if self._prefix else "")
+
+
+class NewInBucket:
+    """An object being written, in a local file without a name until it is put whole."""
+
+    def __init__(self, store: BucketStore, name: str) -> None:
+        self._store, self._name = store, name
+        self.file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - closed in __exit__
+
+    def write(self, content: bytes | memoryview) -> None:
+        """All of `content`, or StorageError."""
+        try:
+            self.file.write(content)
+        except OSError as err:
+            raise StorageError(f"{tempfile.gettempdir()}: cannot be written: {err.strerror}; make room there") from err
+
+    def publish(self) -> bool:
+        """Put the object. False when another one has its name: then that one stands."""
+        self.file.flush()
+        size_bytes = self.file.seek(0, io.SEEK_END)
+        if not size_bytes:
+            return self._store.put_new(self._name, b"")
+        # Mapped, not read: the whole of it is sent at once, and may be more than there is memory.
+        content = mmap.mmap(self.file.fileno(), size_bytes, access=mmap.ACCESS_READ)
+        return self._store.put_new(self._name, memoryview(content))
+
+    def publish_alike(self) -> None:
+        """Put the object, or see that what has its name is the same.
+
+        Raises:
+            ProofError: something else has the name.
+        """
+        if not self.publish():
+            raise ProofError(f"{self._store.path(self._name)}: nothing of ours wrote it: remove it and run again")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.file.close()
+
+
+class _Ranged(io.RawIOBase):
+    """An object read by ranges. Who reads on and on is given larger and larger ones."""
+
+    def __init__(self, fetch: Callable[[int, int], bytes], size_bytes: int) -> None:
+        self._fetch, self._size = fetch, size_bytes
+        self._at = self._begin = 0
+        self._piece = b""
+        self._ahead = _LEAST_AHEAD
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._at >= self._size:
+            return 0
+        end = self._begin + len(self._piece)
+        if not self._begin <= self._at < end:
+            self._ahead = min(2 * self._ahead, _MOST_AHEAD) if self._at == end and end else _LEAST_AHEAD
+            self._begin = self._at
+            self._piece = self._fetch(self._at, min(self._size, self._at + max(len(buffer), self._ahead)))
+        found = self._piece[self._at - self._begin :][: len(buffer)]
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+
+def _one_line(err: BaseException) -> str:
+    return " ".join(str(err).split())[:300]
