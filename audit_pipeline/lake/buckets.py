@@ -8,7 +8,7 @@ import hashlib
 import io
 import mmap
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
 
 import obstore
@@ -28,7 +28,7 @@ _LEAST_AHEAD, _MOST_AHEAD = 64 << 10, 8 << 20
 _MOST_BYTES = 512 << 20  # as of a folder's objects: what is larger is never read whole
 _MOST_PUT_BYTES = 5_000 << 20  # of one request, which alone can be create-only: S3 takes 5 GiB, Azure 5000 MiB
 _REFUSED = (failures.PermissionDeniedError, failures.UnauthenticatedError)
-_ANSWERS = (failures.NotFoundError, failures.AlreadyExistsError, failures.PreconditionError)
+_ANSWERS = (FileNotFoundError, failures.AlreadyExistsError, failures.PreconditionError)
 
 _Found = TypeVar("_Found")
 
@@ -57,13 +57,13 @@ class BucketStore:
 
         try:
             return self._ask(name, ask)
-        except failures.NotFoundError:
+        except FileNotFoundError:
             return None
 
     def open(self, name: str) -> BinaryIO:
         try:
             return self._read(name)[0]
-        except failures.NotFoundError as err:
+        except FileNotFoundError as err:
             raise StorageError(f"{self.path(name)}: missing; restore it from a backup") from err
 
     def file(self, name: str) -> BinaryIO:
@@ -72,13 +72,13 @@ class BucketStore:
     def size(self, name: str) -> int:
         try:
             return self._ask(name, lambda: obstore.head(self._client, self._key(name))["size"])
-        except failures.NotFoundError as err:
+        except FileNotFoundError as err:
             raise StorageError(f"{self.path(name)}: missing; restore it from a backup") from err
 
     def digest(self, name: str) -> tuple[int, str] | None:
         try:
             file, meta = self._read(name)
-        except failures.NotFoundError:
+        except FileNotFoundError:
             return None
         hasher = hashlib.sha256()
         while piece := file.read(_MOST_AHEAD):
@@ -88,7 +88,7 @@ class BucketStore:
     def exists(self, name: str) -> bool:
         try:
             self._ask(name, lambda: obstore.head(self._client, self._key(name)))
-        except failures.NotFoundError:
+        except FileNotFoundError:
             return False
         return True
 
@@ -111,27 +111,31 @@ class BucketStore:
     def replace(self, name: str, content: bytes) -> None:
         self._ask(name, lambda: obstore.put(self._client, self._key(name), content, use_multipart=False))
 
-    def names(self, prefix: str = "", after: str | None = None) -> Iterator[str]:
-        """Names below the folder `prefix`, in order; those after `after`, which alone are asked for."""
-        return (self._name(meta) for meta in self.metas(prefix, after))
+    def names(self, prefix: str = "") -> Iterator[str]:
+        return (self.name(meta) for meta in self.metas(prefix))
 
     def listed(self) -> Iterator[Listed]:
-        return (Listed(self._name(meta), meta["size"]) for meta in self.metas())
+        return (Listed(self.name(meta), meta["size"]) for meta in self.metas())
 
-    def metas(self, prefix: str = "", after: str | None = None) -> Iterator["ObjectMeta"]:
-        """What the store says of each object below the folder `prefix`, a page of a thousand at a time."""
-        # A page that fails is asked again by starting after the last one that came.
-        at = None if after is None else self._key(after)
-        while page := self._ask(prefix, lambda at=at: self._page(prefix, at)):  # type: ignore[misc]
-            yield from page
-            at = page[-1]["path"]
+    def metas(self, prefix: str = "") -> Iterator["ObjectMeta"]:
+        """What the store says of each object below the folder `prefix`, each once, in no promised order."""
+        folder, given = self._key(prefix).rstrip("/") or None, set[str]()
+        pages = iter(obstore.list(self._client, folder))
 
-    def _page(self, prefix: str, after: str | None) -> "list[ObjectMeta]":
-        folder = self._key(prefix).rstrip("/")
-        return list(next(iter(obstore.list(self._client, folder or None, offset=after)), []))
+        def ask() -> "Sequence[ObjectMeta] | None":
+            nonlocal pages
+            try:
+                return next(pages, None)
+            except (failures.BaseError, OSError):
+                pages = iter(obstore.list(self._client, folder))  # from its start: not all stores can begin in between
+                raise
+
+        while (page := self._ask(prefix, ask)) is not None:
+            yield from (meta for meta in page if meta["path"] not in given)
+            given.update(meta["path"] for meta in page)
 
     def name(self, meta: "ObjectMeta") -> str:
-        return self._name(meta)
+        return meta["path"].removeprefix(f"{self._prefix}/" if self._prefix else "")
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders in a folder, as names of objects make them."""
@@ -152,9 +156,9 @@ class BucketStore:
                 source, meta = self._read(name)
                 while piece := source.read(_MOST_AHEAD):
                     file.write(piece)
-            except failures.NotFoundError as err:
+            except FileNotFoundError:
                 file.close()
-                raise FileNotFoundError(name) from err
+                raise
             except ChangedError:
                 file.close()
                 continue
@@ -163,7 +167,7 @@ class BucketStore:
         raise StorageError(f"{self.path(name)}: changes while it is read; let its writer finish and run again")
 
     def _read(self, name: str) -> "tuple[BinaryIO, ObjectMeta]":
-        """(the object to read, what the store says of it). NotFoundError where there is none."""
+        """(the object to read, what the store says of it). FileNotFoundError where there is none."""
 
         def ask() -> "tuple[bytes | None, ObjectMeta]":
             found = obstore.get(self._client, self._key(name))
@@ -182,7 +186,7 @@ class BucketStore:
                 name,
                 lambda: bytes(obstore.get(self._client, self._key(name), options=options).bytes()),  # type: ignore[arg-type]
             )
-        except (failures.PreconditionError, failures.NotFoundError) as err:
+        except (failures.PreconditionError, FileNotFoundError) as err:
             raise ChangedError(str(self.path(name))) from err
 
     def _holds(self, name: str, content: bytes | memoryview) -> bool:
@@ -194,7 +198,7 @@ class BucketStore:
         """What `ask` gives, asked again while the store fails.
 
         Raises:
-            NotFoundError, AlreadyExistsError, PreconditionError: what the store answers.
+            FileNotFoundError, AlreadyExistsError, PreconditionError: what the store answers.
             StorageError: it refuses, or fails still.
         """
         for left in reversed(range(_ROUNDS)):
@@ -217,9 +221,6 @@ class BucketStore:
 
     def _key(self, name: str) -> str:
         return "/".join(part for part in (self._prefix, name) if part)
-
-    def _name(self, meta: "ObjectMeta") -> str:
-        return meta["path"].removeprefix(f"{self._prefix}/" if self._prefix else "")
 
 
 class NewInBucket:
@@ -299,4 +300,4 @@ class _Ranged(io.RawIOBase):
 
 
 def _one_line(err: BaseException) -> str:
-    return " ".join(str(err).split())[:300]
+    return " ".join(str(err).partition("Debug source")[0].split())[:300]
