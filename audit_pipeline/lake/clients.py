@@ -109,7 +109,7 @@ def _gcs(bucket: str, _: str | None, access: Access, options: Any) -> "Client":
     try:
         credentials, _project = google.auth.default(scopes=_SCOPES)
         if access.identity:
-            credentials = impersonated_credentials.Credentials(credentials, access.identity, _SCOPES)
+            credentials = impersonated_credentials.Credentials(credentials, access.identity, _SCOPES)  # type: ignore[no-untyped-call]
     except GoogleAuthError as err:
         raise StorageError(f"gs://{bucket}: no Google credentials ({err}); see docs/stores.md, `Credentials`") from err
     config = {"base_url": access.endpoint} if access.endpoint else {}
