@@ -70,7 +70,7 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
 def s3rver(folder: Path, program: str) -> Iterator[Server]:
     """s3rver, which takes a create-only put for any other: the store that must be refused."""
     port = free_port()
-    command = ["node", program, "-d", str(folder), "-a", "127.0.0.1", "-p", str(port), "--configure-bucket", "audit"]
+    command = [program, "-d", str(folder), "-a", "127.0.0.1", "-p", str(port), "--configure-bucket", "audit"]
     with _running(command, folder, port):
         yield Server("s3", port, {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"})
 
@@ -78,7 +78,7 @@ def s3rver(folder: Path, program: str) -> Iterator[Server]:
 @contextmanager
 def azurite(folder: Path, program: str) -> Iterator[Server]:
     port = free_port()
-    command = ["node", program, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
+    command = [program, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
     with _running([*command, "--silent", "--skipApiVersionCheck", "--disableTelemetry"], folder, port):
         yield Server("azure", port, {"AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY})
 
