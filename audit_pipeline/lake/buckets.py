@@ -9,6 +9,8 @@ import io
 import mmap
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
 
 import obstore
@@ -21,6 +23,11 @@ from audit_pipeline.lake.places import Bucket
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
+
+    from audit_pipeline.lake.clients import Client
+
+PROBE = "_probe"
+"""An object in each place, created once and never again, which shows that the store tells these apart."""
 
 _ROUNDS = 4  # each of several requests: see `clients`
 _WHOLE_BYTES = 1 << 20  # what is no larger is read in one request
@@ -96,17 +103,11 @@ class BucketStore:
         return NewInBucket(self, name)
 
     def put_new(self, name: str, content: bytes | memoryview) -> bool:
-        def ask() -> bool:
-            try:
-                obstore.put(self._client, self._key(name), content, mode="create", use_multipart=False)
-            except failures.AlreadyExistsError:
-                return False
-            return True
-
+        _check_creates_once(self.root)
         if len(content) > _MOST_PUT_BYTES:
             raise StorageError(f"{self.path(name)}: {len(content)} bytes, more than one request can put; land less")
         # What is there already may be ours: of an attempt whose answer was lost, here or in a run before.
-        return self._ask(name, ask) or self._holds(name, content)
+        return self._ask(name, lambda: _creates(self._client, self._key(name), content)) or self._holds(name, content)
 
     def replace(self, name: str, content: bytes) -> None:
         self._ask(name, lambda: obstore.put(self._client, self._key(name), content, use_multipart=False))
@@ -115,7 +116,7 @@ class BucketStore:
         return (self.name(meta) for meta in self.metas(prefix))
 
     def listed(self) -> Iterator[Listed]:
-        return (Listed(self.name(meta), meta["size"]) for meta in self.metas())
+        return (Listed(name, meta["size"]) for meta in self.metas() if (name := self.name(meta)) != PROBE)
 
     def metas(self, prefix: str = "") -> Iterator["ObjectMeta"]:
         """What the store says of each object below the folder `prefix`, each once, in no promised order."""
@@ -297,6 +298,37 @@ class _Ranged(io.RawIOBase):
         buffer[: len(found)] = found
         self._at += len(found)
         return len(found)
+
+
+@cache
+def _check_creates_once(of: Bucket) -> None:
+    """Check, before anything is created in a place, that the store creates an object once.
+
+    All that is promised here stands on that, and not every store that speaks a cloud's language does it.
+
+    Raises:
+        StorageError: it does not.
+    """
+    if of.place:
+        return _check_creates_once(replace(of, uri=of.place, place=""))
+    client, key = open_client(of), "/".join(part for part in (parse_uri(of.uri)[2], PROBE) if part)
+    ask = BucketStore(of)._ask
+    # Told apart by what they hold: where the answer to the first is lost, it is refused as the second must be.
+    made = [ask(PROBE, lambda text=text: _creates(client, key, text)) for text in (b"1\n", b"2\n")]  # type: ignore[misc]
+    if made[1]:
+        raise StorageError(
+            f"{of}: this store creates an object that is there already: two runs would lose each other's records; use "
+            "one with conditional puts (If-None-Match), as docs/stores.md lists them"
+        )
+    return None
+
+
+def _creates(client: "Client", key: str, content: bytes | memoryview) -> bool:
+    try:
+        obstore.put(client, key, content, mode="create", use_multipart=False)
+    except failures.AlreadyExistsError:
+        return False
+    return True
 
 
 def _one_line(err: BaseException) -> str:

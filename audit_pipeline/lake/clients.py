@@ -59,7 +59,7 @@ def open_client(place: Bucket) -> "Client":
 def _client(scheme: str, bucket: str, account: str | None, access: Access) -> "Client":
     made = {"s3": _s3, "gs": _gcs, "az": _azure}[scheme]
     try:
-        return made(bucket, account, access, {**_CLIENT, "allow_http": _is_loopback(access.endpoint)})
+        return made(bucket, account, access, {**_CLIENT, "allow_http": is_loopback(access.endpoint)})
     except ImportError as err:
         raise missing_extra(f"{scheme}://{bucket}") from err
 
@@ -70,7 +70,7 @@ def missing_extra(uri: str) -> InputError:
     return InputError(f"{uri}: needs the extra `{extra}`: pip install 'rlhf-audit-pipeline[{extra}]'")
 
 
-def _is_loopback(endpoint: str | None) -> bool:
+def is_loopback(endpoint: str | None) -> bool:
     """Whether nothing would go over a wire, where alone a connection need not be encrypted."""
     return endpoint is not None and urlsplit(endpoint).hostname in _LOOPBACK
 

@@ -30,9 +30,13 @@ class Bucket:
     uri: str
     """Such as `s3://bucket/prefix`; without a slash at its end."""
     access: Access = field(default_factory=Access)
+    place: str = ""
+    """The place of the profile that this lies in; empty where it is one itself."""
 
     def __truediv__(self, name: object) -> "Bucket":
-        return self if str(name) in ("", ".") else replace(self, uri=f"{self.uri}/{name}")
+        if str(name) in ("", "."):
+            return self
+        return replace(self, uri=f"{self.uri}/{name}", place=self.place or self.uri)
 
     def __str__(self) -> str:
         return self.uri
@@ -61,6 +65,13 @@ class Places:
         return tuple(getattr(self, name.name) for name in fields(self) if name.name != "landing")
 
 
+def lies_in(inner: Place, outer: Place) -> bool:
+    """Whether a place is another one, or below it."""
+    if isinstance(inner, Path) and isinstance(outer, Path):
+        return inner.is_relative_to(outer)
+    return f"{inner}/".startswith(f"{outer}/")
+
+
 def to_plain(places: Places) -> dict[str, Any]:
     """Places as JSON has them, for another process that has the same environment."""
     given = {name.name: getattr(places, name.name) for name in fields(places)}
@@ -71,6 +82,6 @@ def from_plain(said: Mapping[str, Any]) -> Places:
     """What `to_plain` was given."""
 
     def place(of: Any) -> Place:
-        return Path(of) if isinstance(of, str) else Bucket(of["uri"], Access(**of["access"]))
+        return Path(of) if isinstance(of, str) else Bucket(**{**of, "access": Access(**of["access"])})
 
     return Places(**{name: place(of) for name, of in said.items()})  # type: ignore[arg-type]

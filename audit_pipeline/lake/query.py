@@ -9,7 +9,7 @@ import duckdb_extension_delta
 
 from audit_pipeline.errors import InputError, StorageError
 from audit_pipeline.lake.declared import TABLES, Table
-from audit_pipeline.lake.places import Place
+from audit_pipeline.lake.places import Bucket, Place
 from audit_pipeline.lake.stores import open_store
 
 _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
@@ -21,7 +21,8 @@ _READING = ("SELECT", "CREATE")  # DuckDB makes a type, in memory, for PIVOT. EX
 
 
 def connect(lake: Place) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database in which every table of the lake is a view. Views read the newest version at each query.
+    """A new in-memory database in which every table of the lake is a view. Views of a folder read the newest version at
+    each query, those of a bucket the one of now.
 
     Raises:
         StorageError: DuckDB cannot load its Delta extension, or a table cannot be read.
@@ -29,6 +30,15 @@ def connect(lake: Place) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect(config=_OFFLINE)
 
     database.execute("SET TimeZone = 'UTC'")
+    allowed = _create_views(database, lake) if isinstance(lake, Path) else _create_views_of_bucket(database, lake)
+    # From here on a statement reaches the lake's files and no others, and cannot undo that.
+    database.execute(f"SET allowed_directories = [{_quoted(allowed)}]")
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
+    return database
+
+
+def _create_views(database: duckdb.DuckDBPyConnection, lake: Path) -> Path:
     try:
         database.execute(f"LOAD {_quoted(_extension())}")
     except duckdb.Error as err:
@@ -40,14 +50,24 @@ def connect(lake: Place) -> duckdb.DuckDBPyConnection:
             # Neither a view's name nor the path in its definition can be a bound parameter.
             database.execute(f'CREATE VIEW "{table.name}" AS FROM delta_scan({_quoted(table.uri(lake))})')
         except duckdb.Error as err:
-            raise StorageError(
-                f"{table.uri(lake)}: no readable Delta table: {' '.join(str(err).split())[:300]}"
-            ) from err
-    # From here on a statement reaches the lake's files and no others, and cannot undo that.
-    database.execute(f"SET allowed_directories = [{_quoted(lake)}]")
-    database.execute("SET enable_external_access = false")
-    database.execute("SET lock_configuration = true")
-    return database
+            raise _unreadable(table, lake, err) from err
+    return lake
+
+
+def _create_views_of_bucket(database: duckdb.DuckDBPyConnection, lake: Bucket) -> str:
+    from audit_pipeline.lake.query_files import allow_files, create_view
+
+    allowed = allow_files(database, lake)
+    for table in list_tables(lake):
+        try:
+            create_view(database, lake, table)
+        except duckdb.Error as err:
+            raise _unreadable(table, lake, err) from err
+    return allowed
+
+
+def _unreadable(table: Table, lake: Place, err: duckdb.Error) -> StorageError:
+    return StorageError(f"{table.uri(lake)}: no readable Delta table: {' '.join(str(err).split())[:300]}")
 
 
 def read_rows(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -84,5 +104,5 @@ def _extension() -> Path:
     return Path(duckdb_extension_delta.__path__[0]) / "extensions" / f"v{duckdb.__version__}" / "delta.duckdb_extension"
 
 
-def _quoted(path: Path | Place) -> str:
+def _quoted(path: Place | str) -> str:
     return "'" + str(path).replace("'", "''") + "'"

@@ -10,14 +10,17 @@ from itertools import permutations
 from pathlib import Path
 
 from audit_pipeline.errors import InputError, PolicyError
-from audit_pipeline.lake.places import Places
+from audit_pipeline.lake.clients import parse_uri
+from audit_pipeline.lake.places import Access, Bucket, Place, Places, lies_in
 from audit_pipeline.policy.documents import Document, Model, read_documents, read_text
-from audit_pipeline.policy.models import DailySealAttributes, PlacesAttributes, RunLogsAttributes
+from audit_pipeline.policy.models import DailySealAttributes, PlacesAttributes, RunLogsAttributes, StoreAttributes
 from audit_pipeline.sources.landing import Stream
 
 RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
 DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
 DIGESTED_FOLDERS = ("assets", "expectations", "resources")
+LOCAL = ("keys", "dagster")
+"""Places that are folders of this machine in every profile."""
 _PROFILE_NAME = re.compile(r"[a-z0-9_-]+")
 
 
@@ -125,17 +128,45 @@ def _load_places(root: Path, profile: str, home: Path) -> Places:
     documents = read_documents(file, read_text(file))
     if len(documents) != 1:
         raise PolicyError(f"{file}: expected one YAML document, got {len(documents)}")
-    texts = documents[0].parse(PlacesAttributes).model_dump()
-    places = Places(**{name: _place(root, home, text) for name, text in texts.items()})
-    folders = {name: getattr(places, name) for name in texts}
-    for outer, inner in permutations(folders, 2):
-        if folders[inner].is_relative_to(folders[outer]) and (outer, inner) != ("keys", "marks"):
-            line = documents[0].child(inner).node.start_mark.line + 1
+    attributes = documents[0].parse(PlacesAttributes)
+    texts = attributes.model_dump(exclude={"stores"})
+    found: dict[str, Place] = {}
+    for name, text in texts.items():
+        line = f"{file}:{documents[0].child(name).line}: {name}"
+        found[name] = _place(line, root, home, text, attributes.stores)
+        if name in LOCAL and isinstance(found[name], Bucket):
+            raise PolicyError(f"{line}: must be a folder of this machine")
+    for outer, inner in permutations(found, 2):
+        if lies_in(found[inner], found[outer]) and (outer, inner) != ("keys", "marks"):
+            line = f"{file}:{documents[0].child(inner).line}"
             raise PolicyError(
-                f"{file}:{line}: {inner} lies inside {outer}; only marks may lie in keys, give it a folder of its own"
+                f"{line}: {inner} lies inside {outer}; only marks may lie in keys, give it a folder of its own"
             )
-    return places
+    marks, others = found["marks"], [found[name] for name in ("lake", "evidence", "log")]
+    if isinstance(marks, Bucket) and any(_same_writer(marks, other) for other in others):
+        raise PolicyError(
+            f"{file}:{documents[0].child('marks').line}: marks lie in a bucket of the lake's, under the same identity: "
+            "who can rewrite the one could rewrite the other; give marks a bucket of their own"
+        )
+    return Places(**found)  # type: ignore[arg-type]
 
 
-def _place(root: Path, home: Path, text: str) -> Path:
-    return Path(os.path.abspath(root / text.replace("{home}", str(home))))
+def _same_writer(one: Bucket, other: Place) -> bool:
+    if not isinstance(other, Bucket):
+        return False
+    return parse_uri(one.uri)[:2] == parse_uri(other.uri)[:2] and one.access.identity == other.access.identity
+
+
+def _place(line: str, root: Path, home: Path, text: str, stores: Sequence[StoreAttributes]) -> Place:
+    """The place that a path or URI of the profile names."""
+    if "://" not in text:
+        path = text.removeprefix("file:")
+        return Path(os.path.abspath(root / path.replace("{home}", str(home))))
+    try:
+        parse_uri(text)
+    except InputError as err:
+        raise PolicyError(f"{line}: {err}, or a path") from err
+    uri = text.rstrip("/")
+    fitting = [store for store in stores if lies_in(Bucket(uri), Bucket(store.uri.rstrip("/")))]
+    store = max(fitting, key=lambda store: len(store.uri), default=None)
+    return Bucket(uri, store.access() if store else Access())

@@ -6,6 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from audit_pipeline.lake.clients import is_loopback
+from audit_pipeline.lake.places import Access
 from audit_pipeline.records import canonical
 from audit_pipeline.sources.landing import Stream
 
@@ -150,8 +152,39 @@ class DailySealAttributes(BaseModel):
     start: Start
 
 
+class StoreAttributes(BaseModel):
+    """How the buckets are reached whose URIs begin so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: str = Field(description="The beginning of the places' URIs; of several that fit, the longest counts.")
+    identity: str | None = Field(default=None, description="An AWS profile, a GCP service account, an Azure client id.")
+    region: str | None = Field(default=None, description="Of AWS (default: the chain's).")
+    endpoint: str | None = Field(default=None, description="Where the service answers, if not at the cloud's address.")
+    account: str | None = Field(default=None, description="The storage account, of az:// URIs.")
+    encryption_key: str | None = Field(default=None, description="The store's key for what is kept there.")
+    locked: bool = Field(default=False, description="Whether objects must be under a retention lock.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _encrypted(cls, endpoint: str | None) -> str | None:
+        if endpoint is None or endpoint.startswith("https://") or is_loopback(endpoint):
+            return endpoint
+        raise ValueError(f"{endpoint!r}: expected https://, or a server on this machine")
+
+    def access(self) -> Access:
+        return Access(
+            identity=self.identity,
+            region=self.region,
+            endpoint=self.endpoint,
+            account=self.account,
+            encryption_key=self.encryption_key,
+            is_locked=self.locked,
+        )
+
+
 class PlacesAttributes(BaseModel):
-    """A profile's file: one path for each place."""
+    """A profile's file: a path or URI for each place, and how those in buckets are reached."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -163,3 +196,4 @@ class PlacesAttributes(BaseModel):
     marks: str
     reports: str
     dagster: str
+    stores: tuple[StoreAttributes, ...] = ()
