@@ -104,11 +104,8 @@ def _running(command: Sequence[str], folder: Path, port: int) -> Iterator[None]:
         _wait(process, port, output)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        process.kill()  # what it keeps goes with the test's folder
+        process.wait()
 
 
 def _end_with_us() -> None:
