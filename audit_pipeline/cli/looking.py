@@ -71,9 +71,9 @@ def verify(
     lake = lake_here(trust)
     _require_begun(lake, trust)
     people = load_person_keys(lake.places.keys, passphrase()) if derive else None
-    days = {"first": first.date() if first else None, "last": last.date() if last else None}
+    first_day, last_day = first.date() if first else None, last.date() if last else None
     with waiting("verifying"):
-        found = verify_apart(lake, **days, trust=trust, people=people)
+        found = verify_apart(lake, first=first_day, last=last_day, trust=trust, people=people)
     missing = [level for level in required if level not in found.levels]
     if as_json:
         print_json({**dataclasses.asdict(found), "missing": missing, "holds": not found.problems and not missing})

@@ -166,7 +166,7 @@ def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:
         _, lake = open_policy(root)
         days = partition_days(context)
         first, last = min(days, default=None), max(days, default=None)  # without a partition, the whole lake
-        found = verify_apart(lake, first=first, last=last)
+        found = verify_apart(lake, first=first, last=last, with_copies=first is not None)
         day = last or utc_now().date()
         record_verification(lake, found, day, first=first, last=last, now=utc_now, entropy=system_entropy)
         return dg.AssetCheckResult(

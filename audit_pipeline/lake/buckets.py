@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
 
 import obstore
@@ -18,16 +19,14 @@ from obstore import exceptions as failures
 
 from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.clients import open_client, parse_uri
-from audit_pipeline.lake.objects import Listed
+from audit_pipeline.lake.copies import Copies
+from audit_pipeline.lake.objects import PROBE, Listed
 from audit_pipeline.lake.places import Bucket
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
 
     from audit_pipeline.lake.clients import Client
-
-PROBE = "_probe"
-"""An object in each place, created once and never again, which shows that the store tells these apart."""
 
 _ROUNDS = 4  # each of several requests: see `clients`
 _WHOLE_BYTES = 1 << 20  # what is no larger is read in one request
@@ -51,11 +50,19 @@ class BucketStore:
         self.root = root
         self._client = open_client(root)
         self._prefix = parse_uri(root.uri)[2]
+        below = root.uri.removeprefix(root.place).strip("/") if root.place else ""
+        self.copies = Copies(Path(root.copies), below) if root.copies else None
 
     def path(self, name: str) -> Bucket:
         return self.root / name
 
     def get(self, name: str) -> bytes | None:
+        copy = self.copies.get(name) if self.copies else None
+        return self.fetch(name) if copy is None else copy
+
+    def fetch(self, name: str) -> bytes | None:
+        """What `get` gives, as the bucket has it now."""
+
         def ask() -> bytes:
             found = obstore.get(self._client, self._key(name))
             if found.meta["size"] > _MOST_BYTES:
@@ -63,9 +70,12 @@ class BucketStore:
             return bytes(found.bytes())
 
         try:
-            return self._ask(name, ask)
+            content = self._ask(name, ask)
         except FileNotFoundError:
             return None
+        if self.copies:
+            self.copies.put(name, content)
+        return content
 
     def open(self, name: str) -> BinaryIO:
         try:
@@ -77,6 +87,8 @@ class BucketStore:
         return self.open(name)
 
     def size(self, name: str) -> int:
+        if self.copies and (copy := self.copies.get(name)) is not None:
+            return len(copy)
         try:
             return self._ask(name, lambda: obstore.head(self._client, self._key(name))["size"])
         except FileNotFoundError as err:
@@ -107,7 +119,12 @@ class BucketStore:
         if len(content) > _MOST_PUT_BYTES:
             raise StorageError(f"{self.path(name)}: {len(content)} bytes, more than one request can put; land less")
         # What is there already may be ours: of an attempt whose answer was lost, here or in a run before.
-        return self._ask(name, lambda: _creates(self._client, self._key(name), content)) or self._holds(name, content)
+        is_ours = self._ask(name, lambda: _creates(self._client, self._key(name), content)) or self._holds(
+            name, content
+        )
+        if is_ours and self.copies:
+            self.copies.put(name, content)
+        return is_ours
 
     def replace(self, name: str, content: bytes) -> None:
         self._ask(name, lambda: obstore.put(self._client, self._key(name), content, use_multipart=False))
@@ -116,7 +133,7 @@ class BucketStore:
         return (self.name(meta) for meta in self.metas(prefix))
 
     def listed(self) -> Iterator[Listed]:
-        return (Listed(name, meta["size"]) for meta in self.metas() if (name := self.name(meta)) != PROBE)
+        return (Listed(self.name(meta), meta["size"]) for meta in self.metas())
 
     def metas(self, prefix: str = "") -> Iterator["ObjectMeta"]:
         """What the store says of each object below the folder `prefix`, each once, in no promised order."""
@@ -169,6 +186,11 @@ class BucketStore:
 
     def _read(self, name: str) -> "tuple[BinaryIO, ObjectMeta]":
         """(the object to read, what the store says of it). FileNotFoundError where there is none."""
+        if self.copies and self.copies.has_place_for(name):
+            content = self.get(name)
+            if content is None:
+                raise FileNotFoundError(name)
+            return io.BytesIO(content), {"size": len(content)}  # type: ignore[typeddict-item]
 
         def ask() -> "tuple[bytes | None, ObjectMeta]":
             found = obstore.get(self._client, self._key(name))

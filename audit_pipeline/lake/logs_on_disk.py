@@ -10,6 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.commits import commit_file
@@ -17,6 +18,9 @@ from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.objects import sync_file
 from audit_pipeline.lake.places import Bucket
 from audit_pipeline.lake.stores import Store
+
+if TYPE_CHECKING:
+    from audit_pipeline.lake.buckets import BucketStore
 
 LAST_CHECKPOINT = "_delta_log/_last_checkpoint"
 
@@ -32,7 +36,7 @@ def log_on_disk(files: Store) -> Path:
         StorageError: something there is no regular file: Delta readers would wait for a pipe for ever.
     """
     if isinstance(files.root, Bucket):
-        return _copy_of(files.root).renewed(files)
+        return _copy_of(files.root).renewed()
     for entry in os.scandir(files.root / "_delta_log"):
         if not entry.is_file(follow_symlinks=False):
             raise StorageError(f"{entry.path}: not a regular file; move it away, or restore it from a backup")
@@ -51,33 +55,41 @@ def publish_checkpoint(files: Store, version: int) -> None:
 
 
 class _Copy:
-    """The log of a bucket's table, as far as this process has read it."""
+    """The log of a bucket's table, as far as this process has read it, or the machine where it keeps copies."""
 
-    def __init__(self) -> None:
-        self._kept = tempfile.TemporaryDirectory(prefix="audit-log-")
+    def __init__(self, files: "BucketStore") -> None:
+        self._files = files
         self._lock = Lock()
         self._newest = -1
-        self.folder = Path(self._kept.name)
+        if self._files.copies:
+            self.folder = self._files.copies.path()
+            kept = [int(path.stem) for path in self.folder.glob("_delta_log/*.json")]
+            self._newest = max(kept, default=-1)
+        else:
+            self._own = tempfile.TemporaryDirectory(prefix="audit-log-")
+            self.folder = Path(self._own.name)
 
-    def renewed(self, files: Store) -> Path:
+    def renewed(self) -> Path:
         with self._lock:
-            if self._newest < 0 or not files.exists(commit_file(self._newest)):  # or the store has an older state now
-                self._begin(files)
-            while (commit := files.get(commit_file(self._newest + 1))) is not None:
+            if self._newest < 0 or not self._files.exists(commit_file(self._newest)):
+                self._begin()  # or the bucket has an older state now
+            while (commit := self._files.fetch(commit_file(self._newest + 1))) is not None:
                 self._keep(commit_file(self._newest + 1), commit)
                 self._newest += 1
         return self.folder
 
-    def _begin(self, files: Store) -> None:
+    def _begin(self) -> None:
+        if self._files.copies:
+            self._files.copies.forget()
         for path in [*self.folder.glob("_delta_log/*")]:
             path.unlink()
         self._newest = -1
-        pointer = files.get(LAST_CHECKPOINT)
+        pointer = self._files.fetch(LAST_CHECKPOINT)
         if pointer is None:
             return
-        with decoding(files.path(LAST_CHECKPOINT)):
+        with decoding(self._files.path(LAST_CHECKPOINT)):
             version = int(json.loads(pointer)["version"])
-        checkpoint = files.get(checkpoint_file(version))
+        checkpoint = self._files.fetch(checkpoint_file(version))
         if checkpoint is not None:
             self._keep(checkpoint_file(version), checkpoint)
             self._keep(LAST_CHECKPOINT, pointer)
@@ -85,10 +97,13 @@ class _Copy:
 
     def _keep(self, name: str, content: bytes) -> None:
         path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
+        if not path.exists():  # a copy was kept of it when it was read
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 @cache
 def _copy_of(place: Bucket) -> _Copy:
-    return _Copy()
+    from audit_pipeline.lake.buckets import BucketStore
+
+    return _Copy(BucketStore(place))

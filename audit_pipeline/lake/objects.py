@@ -14,6 +14,9 @@ from typing import BinaryIO, Self
 
 from audit_pipeline.errors import ProofError, StorageError
 
+PROBE = "_probe"
+"""In each place in a bucket, an object that shows that the store creates it once and not again; it holds nothing."""
+
 _PIECE_BYTES = 1 << 20
 _MOST_BYTES = 512 << 20  # a draft of 700,000 sources; what is larger is never read whole
 

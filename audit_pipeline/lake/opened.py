@@ -65,4 +65,5 @@ def open_lake(places: Places, vkey: str | None = None) -> Lake:
     """
     vkey = vkey or read_vkey(places.keys)
     origin = parse_vkey(vkey).name
-    return Lake(places, origin, origin.rsplit("/", 1)[-1], vkey)
+    lake_id = origin.rsplit("/", 1)[-1]
+    return Lake(places.with_copies(lake_id), origin, lake_id, vkey)

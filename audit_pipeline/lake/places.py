@@ -32,6 +32,8 @@ class Bucket:
     access: Access = field(default_factory=Access)
     place: str = ""
     """The place of the profile that this lies in; empty where it is one itself."""
+    copies: str = ""
+    """The folder of this machine with copies of small objects that stay as they are; empty where none are kept."""
 
     def __truediv__(self, name: object) -> "Bucket":
         if str(name) in ("", "."):
@@ -46,6 +48,9 @@ Place = Path | Bucket
 """A local folder or a bucket, or something in one: `/` goes down, and its text is what errors call it."""
 
 
+_COPIED = ("lake", "evidence", "log", "marks")
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """The places of a profile. `keys` and `marks` lie outside the lake: who can write the lake must not write them."""
@@ -58,11 +63,31 @@ class Places:
     marks: Place
     reports: Place
     dagster: Path
+    cache: Path | None = None
+    """Where runs keep copies of what they read from buckets again and again."""
 
     @property
     def own(self) -> tuple[Place, ...]:
         """Where the pipeline writes: nothing there is a landed file."""
-        return tuple(getattr(self, name.name) for name in fields(self) if name.name != "landing")
+        return tuple(place for name in fields(self) if name.name != "landing" and (place := getattr(self, name.name)))
+
+    def with_copies(self, lake_id: str) -> "Places":
+        """The same places, of whose buckets copies are kept for one lake, where the profile says that some are."""
+        if self.cache is None:
+            return self
+        copies = {name: str(self.cache / lake_id / name) for name in _COPIED}
+        return self._with(copies)
+
+    def without_copies(self) -> "Places":
+        """The same places, everything in which is asked of the stores themselves."""
+        return replace(self._with(dict.fromkeys(_COPIED, "")), cache=None)
+
+    def _with(self, copies: Mapping[str, str]) -> "Places":
+        places = {name: (getattr(self, name), folder) for name, folder in copies.items()}
+        changed = {
+            name: replace(place, copies=folder) for name, (place, folder) in places.items() if isinstance(place, Bucket)
+        }
+        return replace(self, **changed)  # type: ignore[arg-type]
 
 
 def lies_in(inner: Place, outer: Place) -> bool:
@@ -75,13 +100,15 @@ def lies_in(inner: Place, outer: Place) -> bool:
 def to_plain(places: Places) -> dict[str, Any]:
     """Places as JSON has them, for another process that has the same environment."""
     given = {name.name: getattr(places, name.name) for name in fields(places)}
-    return {name: asdict(place) if isinstance(place, Bucket) else str(place) for name, place in given.items()}
+    return {name: asdict(place) if isinstance(place, Bucket) else place and str(place) for name, place in given.items()}
 
 
 def from_plain(said: Mapping[str, Any]) -> Places:
     """What `to_plain` was given."""
 
-    def place(of: Any) -> Place:
+    def place(of: Any) -> Place | None:
+        if of is None:
+            return None
         return Path(of) if isinstance(of, str) else Bucket(**{**of, "access": Access(**of["access"])})
 
     return Places(**{name: place(of) for name, of in said.items()})  # type: ignore[arg-type]

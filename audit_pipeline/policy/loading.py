@@ -19,7 +19,7 @@ from audit_pipeline.sources.landing import Stream
 RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
 DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
 DIGESTED_FOLDERS = ("assets", "expectations", "resources")
-LOCAL = ("keys", "dagster")
+LOCAL = ("keys", "dagster", "cache")
 """Places that are folders of this machine in every profile."""
 _PROFILE_NAME = re.compile(r"[a-z0-9_-]+")
 
@@ -129,7 +129,7 @@ def _load_places(root: Path, profile: str, home: Path) -> Places:
     if len(documents) != 1:
         raise PolicyError(f"{file}: expected one YAML document, got {len(documents)}")
     attributes = documents[0].parse(PlacesAttributes)
-    texts = attributes.model_dump(exclude={"stores"})
+    texts = attributes.model_dump(exclude={"stores"}, exclude_none=True)
     found: dict[str, Place] = {}
     for name, text in texts.items():
         line = f"{file}:{documents[0].child(name).line}: {name}"

@@ -196,4 +196,5 @@ class PlacesAttributes(BaseModel):
     marks: str
     reports: str
     dagster: str
+    cache: str | None = None
     stores: tuple[StoreAttributes, ...] = ()

@@ -30,10 +30,16 @@ def verify_apart(
     last: date | None = None,
     trust: Trust | None = None,
     people: PersonKeys | None = None,
+    with_copies: bool = False,
 ) -> Verification:
-    """What `verify` gives; where its process ends instead, that is a problem, beside those found before."""
+    """What `verify` gives; where its process ends instead, that is a problem, beside those found before.
+
+    `with_copies`: of small objects in buckets that stay as they are, what this machine has read before is taken; that
+    the buckets still have it is then not shown.
+    """
+    places = lake.places if with_copies else lake.places.without_copies()
     request = {
-        "places": to_plain(lake.places),
+        "places": to_plain(places),
         "vkey": lake.vkey,
         "first": first and first.isoformat(),
         "last": last and last.isoformat(),

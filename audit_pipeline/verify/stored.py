@@ -11,6 +11,7 @@ from audit_pipeline.lake.inventories import digest_files, inventory_name, invent
 from audit_pipeline.lake.logbook import draft_name
 from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT
 from audit_pipeline.lake.marks import newest_mark
+from audit_pipeline.lake.objects import PROBE
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.stores import open_store
 from audit_pipeline.verify.findings import CheckedLog, Findings
@@ -153,5 +154,5 @@ def _stored_files(lake: Lake, findings: Findings) -> Iterator[str]:
             path = f"{area}/{listed.name}".rstrip("/")
             if listed.fault:
                 findings.add_file(path, listed.fault)
-            else:
+            elif listed.name != PROBE:
                 yield path

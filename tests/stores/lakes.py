@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from unittest.mock import patch
 
+from audit_pipeline.lake.objects import PROBE
 from audit_pipeline.lake.places import Access, Bucket, Place
 from audit_pipeline.lake.stores import Store, open_store
 from tests.lakes import TODAY, LakeForTests
@@ -27,8 +28,8 @@ class LakeAt(LakeForTests):
         super().__init__(root, **options)  # type: ignore[arg-type]
         self.at = at
         if isinstance(at, Bucket):
-            moved = {name: at / name for name in ("landing", *_STORED, "reports")}
-            self.places = replace(self.places, **moved)
+            moved = {name: Bucket(f"{at.uri}/{name}", at.access) for name in ("landing", *_STORED, "reports")}
+            self.places = replace(self.places, **moved, cache=root / "cache")
 
     def land(self, name: str, content: bytes, day: date = TODAY) -> None:  # type: ignore[override]
         """Put an object into the landing zone, in place of one that may be there."""
@@ -44,7 +45,7 @@ class LakeAt(LakeForTests):
     def again(self) -> "LakeAt":
         """Another worker on the same lake."""
         other = LakeAt(self.root, self.at, streams=self.streams)
-        other.now = self.now
+        other.now, other.places = self.now, self.places
         return other
 
 
@@ -84,7 +85,7 @@ def downloaded(lake: LakeAt, root: Path) -> LakeForTests:
     shutil.copytree(lake.places.keys, copy.places.keys, dirs_exist_ok=True)
     for area, store in {**lake.stores(), "landing": open_store(lake.places.landing)}.items():
         folder = getattr(copy.places, area)
-        for name in store.names():
+        for name in filter(PROBE.__ne__, store.names()):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(store.get(name) or b"")
     copy.now = lake.now

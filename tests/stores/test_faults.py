@@ -9,6 +9,7 @@ import pytest
 from audit_pipeline.derive import derive_events
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake import clients
+from audit_pipeline.lake.objects import PROBE
 from audit_pipeline.lake.stores import open_store
 from tests.lakes import TODAY
 from tests.stores.lakes import LakeAt, as_process_of, downloaded, place_of
@@ -147,4 +148,4 @@ def test_a_store_that_creates_an_object_twice_is_refused_before_anything_is_take
         with pytest.raises(StorageError, match="creates an object that is there already"):
             lake.ingest()
 
-        assert list(open_store(lake.places.lake).listed()) == []
+        assert list(open_store(lake.places.lake).names()) == [PROBE]
