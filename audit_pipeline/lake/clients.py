@@ -49,14 +49,17 @@ def parse_uri(uri: str) -> tuple[str, str, str]:
 def open_client(place: Bucket) -> "Client":
     """A client of the whole bucket that a place lies in. Nothing is asked yet."""
     scheme, bucket, _ = parse_uri(place.uri)
-    account = place.access.account
-    if scheme == "abfss":
-        account = urlsplit(place.uri).netloc.partition("@")[2].partition(".")[0]
-    return _client("az" if scheme == "abfss" else scheme, bucket, account, place.access)
+    return _client("az" if scheme == "abfss" else scheme, bucket, account_of(place), place.access)
+
+
+def account_of(place: Bucket) -> str:
+    """The storage account of a place on Azure; empty where nothing names one."""
+    named = urlsplit(place.uri).netloc.partition("@")[2].partition(".")[0]
+    return named or place.access.account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
 
 
 @cache
-def _client(scheme: str, bucket: str, account: str | None, access: Access) -> "Client":
+def _client(scheme: str, bucket: str, account: str, access: Access) -> "Client":
     made = {"s3": _s3, "gs": _gcs, "az": _azure}[scheme]
     try:
         return made(bucket, account, access, {**_CLIENT, "allow_http": is_loopback(access.endpoint)})
@@ -75,7 +78,7 @@ def is_loopback(endpoint: str | None) -> bool:
     return endpoint is not None and urlsplit(endpoint).hostname in _LOOPBACK
 
 
-def _s3(bucket: str, _: str | None, access: Access, options: Any) -> "Client":
+def _s3(bucket: str, _: str, access: Access, options: Any) -> "Client":
     import boto3
     from botocore.exceptions import BotoCoreError
     from obstore.auth.boto3 import Boto3CredentialProvider
@@ -99,7 +102,7 @@ def _s3(bucket: str, _: str | None, access: Access, options: Any) -> "Client":
     return S3Store(bucket, config=config, client_options=options, retry_config=_RETRY, credential_provider=credentials)  # type: ignore[arg-type]
 
 
-def _gcs(bucket: str, _: str | None, access: Access, options: Any) -> "Client":
+def _gcs(bucket: str, _: str, access: Access, options: Any) -> "Client":
     import google.auth
     from google.auth import impersonated_credentials
     from google.auth.exceptions import GoogleAuthError
@@ -117,11 +120,11 @@ def _gcs(bucket: str, _: str | None, access: Access, options: Any) -> "Client":
     return GCSStore(bucket, config=config, client_options=options, retry_config=_RETRY, credential_provider=provider)  # type: ignore[arg-type]
 
 
-def _azure(bucket: str, account: str | None, access: Access, options: Any) -> "Client":
+def _azure(bucket: str, account: str, access: Access, options: Any) -> "Client":
     from obstore.store import AzureStore
 
-    config = {"account_name": account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")}
-    if not config["account_name"]:
+    config = {"account_name": account}
+    if not account:
         raise InputError(f"az://{bucket}: of which account? Set `account` in the profile, or use abfss://")
     if access.endpoint:
         config["endpoint"] = access.endpoint

@@ -16,6 +16,7 @@ from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify.audited import check_audited
 from audit_pipeline.verify.derived import check_derived
 from audit_pipeline.verify.findings import CheckedLog, DayRange, Findings, Problem, Verification
+from audit_pipeline.verify.guarded import check_guards
 from audit_pipeline.verify.log import check_log, check_seals
 from audit_pipeline.verify.rows import Entries, check_projection, check_rows, read_entries
 from audit_pipeline.verify.stored import Listed, check_bytes, check_names, read_inventories
@@ -63,6 +64,7 @@ def verify(
         check_derived(lake, replays, entries.versions(days), people, findings)
     if days.is_open:
         check_names(lake, listed, replays, objects or set(), log, findings)
+        check_guards(lake, findings)
     return findings.verification(log, entries.by_name, sealed, days)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,3 +55,11 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LakeAt]:
     found: Server = request.getfixturevalue(f"{request.param}_server")
     with as_process_of(found):
         yield LakeAt(tmp_path, place_of(found))
+
+
+@pytest.fixture
+def gcs_says(gcs_server: Server) -> Iterator[dict[str, Any]]:
+    """What our Google double says of a bucket beside its name."""
+    assert gcs_server.double is not None
+    yield gcs_server.double.says
+    gcs_server.double.says.clear()

@@ -3,7 +3,8 @@
 fake-gcs-server and gcp-storage-emulator answer other URLs or ignore the preconditions of the XML API, which is what
 object_store speaks; so neither can show that a create-only put is one. This one keeps objects in memory, takes
 `x-goog-if-generation-match`, and gives tokens for the key it hands out, so that Google's own chain is used as it is.
-Not here: resumable uploads, versions, retention, who may do what.
+It keeps every generation, and says so in the JSON API, of which it has what Google's library asks to know how a bucket
+guards its objects. Not here: resumable uploads, a lock that holds, who may do what.
 """
 
 import base64
@@ -34,6 +35,10 @@ class GcsDouble(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.objects: dict[tuple[str, str], tuple[bytes, float, int]] = {}
+        self.versions: list[dict[str, str]] = []
+        """As the JSON API lists them."""
+        self.says: dict[str, Any] = {}
+        """What the JSON API says of a bucket beside its name."""
         self.lock = threading.Lock()
         self.generation = time.time_ns() // 1000
 
@@ -85,12 +90,15 @@ class _Answers(BaseHTTPRequestHandler):
             self.server.generation += 1
             self.server.objects[bucket, name] = (content, time.time(), self.server.generation)
             generation = self.server.generation
+            self._cover(bucket, name)
+            self.server.versions.append({"bucket": bucket, "name": name, "generation": str(generation)})
         return self._say(200, b"", {"ETag": _etag(content), "x-goog-generation": str(generation)})
 
     def do_DELETE(self) -> None:
         bucket, name, _ = self._asked()
         with self.server.lock:
             found = self.server.objects.pop((bucket, name), None)
+            self._cover(bucket, name)
         self._say(204 if found else 404)
 
     def do_HEAD(self) -> None:
@@ -100,6 +108,8 @@ class _Answers(BaseHTTPRequestHandler):
         bucket, name, query = self._asked()
         if not self._is_known():
             return self._error(401, "AuthenticationRequired")
+        if self.path.startswith("/storage/v1/b/"):
+            return self._describe(*name.split("/")[2:], prefix=query.get("prefix", ""))
         if not name:
             return self._list(bucket, query)
         found = self.server.objects.get((bucket, name))
@@ -149,6 +159,20 @@ class _Answers(BaseHTTPRequestHandler):
             parts.append(f"<NextContinuationToken>{escape(found[_PAGE - 1])}</NextContinuationToken>")
         listed = f'<?xml version="1.0"?><ListBucketResult>{"".join(parts)}</ListBucketResult>'
         self._say(200, listed.encode(), {"Content-Type": "application/xml"})
+
+    def _describe(self, bucket: str, *objects: str, prefix: str) -> None:
+        """The JSON API: a bucket, or all generations of its objects."""
+        said: dict[str, Any] = {"kind": "storage#bucket", "id": bucket, "name": bucket, **self.server.says}
+        if objects:
+            listed = [of for of in self.server.versions if of["bucket"] == bucket and of["name"].startswith(prefix)]
+            said = {"kind": "storage#objects", "items": listed}
+        self._say(200, json.dumps(said).encode(), {"Content-Type": "application/json"})
+
+    def _cover(self, bucket: str, name: str) -> None:
+        """Generations of a name that were live are not any more."""
+        for version in self.server.versions:
+            if (version["bucket"], version["name"]) == (bucket, name):
+                version.setdefault("timeDeleted", "2026-01-01T00:00:00.000Z")
 
     def _asked(self) -> tuple[str, str, dict[str, str]]:
         """(bucket, name, query)."""

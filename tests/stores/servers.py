@@ -33,6 +33,7 @@ class Server:
     port: int
     environ: dict[str, str] = field(default_factory=dict)
     """What leads the cloud's own chain to credentials for it."""
+    double: GcsDouble | None = None
 
     def endpoint(self, port: int) -> str:
         """Where it answers, behind a proxy at `port` or at its own."""
@@ -62,6 +63,7 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
     command = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-volume.max=400", "-s3"]
     command += ["-master.volumeSizeLimitMB=64", f"-master.port={master}", f"-volume.port={volume}"]
     command += [f"-filer.port={filer}", f"-s3.port={port}", f"-s3.config={config}", "-master.telemetry=false"]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # of fixed numbers else, so that two could not run at once
     with _running(command, folder, port):
         yield Server("s3", port, SECRETS)
 
@@ -91,7 +93,7 @@ def gcs(folder: Path) -> Iterator[Server]:
         thread.start()
         key = folder / "service-account.json"
         key.write_text(json.dumps(double.service_account()))
-        yield Server("gcs", double.port, {"GOOGLE_APPLICATION_CREDENTIALS": str(key)})
+        yield Server("gcs", double.port, {"GOOGLE_APPLICATION_CREDENTIALS": str(key)}, double)
         double.shutdown()
 
 
