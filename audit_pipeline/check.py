@@ -1,6 +1,6 @@
 """The auditor's offline check of evidence bundles and day proofs: no lake, no Dagster, no network.
 
-    python -m audit_pipeline.check FILE --trust FILE [--entry FILE] [--json] [--show]
+    python -m audit_pipeline.check FILE --trust FILE [--entry FILE [--handover FILE]…] [--json] [--show]
 
 A bundle is what docs/evidence-format.md section 7 says. It is derived again from the records up: leaves, source trees,
 day trees, and the log's root, which the checkpoint signs. Each size comes from a parent, which is authenticated
@@ -26,7 +26,7 @@ from audit_pipeline.tlog.bundle import BundledSeal, BundledSource, parse_bundle
 from audit_pipeline.tlog.encoding import format_base64, shown
 from audit_pipeline.tlog.merkle import HASH_BYTES
 from audit_pipeline.tlog.multiproof import root_from
-from audit_pipeline.tlog.trust import Trust, parse_trust, quorum_holds
+from audit_pipeline.tlog.trust import Trust, open_trusted, parse_trust, quorum_holds
 
 SIGNED, EXTENDS_HELD, WITNESSED = "signed", "extends-held", "witnessed"
 _OK = ("ok", "")
@@ -91,7 +91,7 @@ def check_bundle(bundle: bytes, trust: Trust) -> CheckedBundle:
         ProofError: it does not hold, or is not a bundle in its one form.
     """
     parsed = parse_bundle(bundle)
-    checkpoint, note = tlog.open_checkpoint(parsed.checkpoint, trust.verifiers)
+    checkpoint, note = open_trusted(parsed.checkpoint, trust, parsed.handovers)
     sources = [source for seal in parsed.seals for source in _seal_sources(seal, checkpoint)]
     leaves = {seal.index: tlog.leaf_hash(seal.entry) for seal in parsed.seals}
     _check_root("log", checkpoint.size, leaves, parsed.nodes, checkpoint.root.hex())
@@ -101,17 +101,17 @@ def check_bundle(bundle: bytes, trust: Trust) -> CheckedBundle:
     return CheckedBundle(head, tuple(record for of in sources for record in of))
 
 
-def check_day(proof: bytes, entry: bytes, trust: Trust) -> CheckedDay:
-    """What a `.tlog-proof` shows of a seal entry.
+def check_day(proof: bytes, entry: bytes, trust: Trust, handovers: Sequence[bytes] = ()) -> CheckedDay:
+    """What a `.tlog-proof` shows of a seal entry. `handovers`, in order, lead from a key you trust to a newer one.
 
     Raises:
         ProofError: it does not hold, or the entry is not of a seal.
     """
     parsed = tlog.parse_proof(proof)
-    checkpoint, note = tlog.open_checkpoint(parsed.checkpoint, trust.verifiers)
+    checkpoint, note = open_trusted(parsed.checkpoint, trust, handovers)
     seal = tlog.parse_seal(entry)
     _check_seal(f"seal {parsed.index}", seal, checkpoint)
-    tlog.check_proof(parsed, tlog.leaf_hash(entry), trust.verifiers)
+    tlog.check_inclusion(tlog.leaf_hash(entry), parsed.index, checkpoint.head, parsed.hashes)
     return CheckedDay(_check_head(checkpoint, note, trust, None), parsed.index, seal)
 
 
@@ -127,7 +127,7 @@ def _seal_sources(bundled: BundledSeal, checkpoint: tlog.Checkpoint) -> list[lis
 
 def _check_seal(what: str, seal: tlog.SealEntry, checkpoint: tlog.Checkpoint) -> None:
     if seal.kind != "seal":
-        raise ProofError(f"{what}: is of the reserved kind {seal.kind}, which says nothing yet")
+        raise ProofError(f"{what}: is an entry of kind {seal.kind}, which has no records")
     if seal.lake != checkpoint.origin.rsplit("/", 1)[-1]:
         raise ProofError(f"{what}: is of lake {seal.lake}, but the log is {shown(checkpoint.origin)}")
 
@@ -212,7 +212,15 @@ def _check_head(
     return CheckedHead(checkpoint.origin, checkpoint.size, checkpoint.root.hex(), tuple(levels), tuple(notes))
 
 
-def check_files(file: Path, trust_file: Path, entry_file: Path | None, *, as_json: bool, show: bool) -> list[str]:
+def check_files(
+    file: Path,
+    trust_file: Path,
+    entry_file: Path | None,
+    handover_files: Sequence[Path] = (),
+    *,
+    as_json: bool,
+    show: bool,
+) -> list[str]:
     """The lines to print of a bundle, or, with the file of an entry, of a day proof.
 
     `show` adds the contents of records. No line holds a character that a terminal would obey.
@@ -223,11 +231,13 @@ def check_files(file: Path, trust_file: Path, entry_file: Path | None, *, as_jso
     """
     trust, encoded = _read_trust(trust_file), _read(file)
     if entry_file is not None:
-        day = check_day(encoded, _read(entry_file), trust)
+        day = check_day(encoded, _read(entry_file), trust, [_read(path) for path in handover_files])
         seal = _values(day.seal)
         if as_json:
             return [_json({**_values(day.head), "index": day.index, "seal": seal})]
         return [*_head_lines(day.head), f"seal {day.index}", *(f"  {name}: {_text(seal[name])}" for name in seal)]
+    if handover_files:
+        raise InputError(f"{handover_files[0]}: handovers are for day proofs, a bundle has its own: leave them out")
     if encoded.startswith(b"c2sp.org/tlog-proof"):
         raise InputError(f"{file}: is a day proof: give the seal entry that it is of with --entry")
     bundle = check_bundle(encoded, trust)
@@ -298,11 +308,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", metavar="FILE", type=Path, help="an evidence bundle, or with --entry a day proof")
     parser.add_argument("--trust", metavar="FILE", type=Path, required=True, help="what you trust: `log <vkey>`, …")
     parser.add_argument("--entry", metavar="FILE", type=Path, help="the seal entry that the day proof is of")
+    parser.add_argument(
+        "--handover", metavar="FILE", type=Path, action="append", default=[], help="`log/keys/1` and so on, in order"
+    )
     parser.add_argument("--json", action="store_true", help="for programs; contents are base64")
     parser.add_argument("--show", action="store_true", help="print the contents of records too")
     given = parser.parse_args(arguments)
     try:
-        lines = check_files(given.file, given.trust, given.entry, as_json=given.json, show=given.show)
+        lines = check_files(given.file, given.trust, given.entry, given.handover, as_json=given.json, show=given.show)
     except AuditError as err:
         print(f"check: {_text(err)}", file=sys.stderr)
         return 1 if isinstance(err, ProofError) else 2

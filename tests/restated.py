@@ -442,7 +442,8 @@ class _State:
         versions, size, stored = dict[str, int](), 0, self._stored()
         for number in numbers:
             note = (folder / str(number)).read_bytes()
-            head, tables, files = _inventory(self._open_note(note))
+            signed, _, rest = note.rpartition(b"\n\ntables ")
+            head, tables, files = _inventory(self._open_note(signed + b"\n"), b"tables " + rest)
             assert (head["lake"], head["number"], head["previous"]) == (self.lake_id, str(number), previous)
             assert size <= int(head["log"]) <= len(self.log)
             assert all(versions.get(name, 0) <= version for name, version in tables.items())
@@ -734,13 +735,17 @@ def _tile_range(path: str) -> tuple[int, int, int]:
     return int(level), first, first + int(width or 256)
 
 
-def _inventory(text: str) -> tuple[dict[str, str], dict[str, int], dict[str, str]]:
-    """(head, versions of tables, digest and size of files) of an inventory's text."""
-    first, *lines, last = text.split("\n")
+def _inventory(text: str, listed: bytes) -> tuple[dict[str, str], dict[str, int], dict[str, str]]:
+    """(head, versions of tables, digest and size of files) of an inventory's signed text and its list."""
+    first, *fields, last = text.split("\n")
     assert (first, last) == ("audit-inventory/v1", "")
-    head = dict(line.split(" ") for line in lines[:5])
-    tables = {name: int(version) for name, version in (line.split(" ") for line in lines[5 : 5 + int(head["tables"])])}
-    files = [line.rsplit(" ", 1) for line in lines[6 + int(head["tables"]) :]]
-    assert lines[5 + int(head["tables"])] == f"files {len(files)}"
-    assert list(head) == ["lake", "number", "previous", "log", "tables"]
+    head = dict(line.split(" ") for line in fields)
+    assert list(head) == ["lake", "number", "previous", "log", "list"]
+    assert sha256(listed).hex() == head["list"]
+    count, *lines, end = listed.decode().split("\n")
+    assert (count[:7], end) == ("tables ", "")
+    split = int(count.removeprefix("tables "))
+    tables = {name: int(version) for name, version in (line.split(" ") for line in lines[:split])}
+    files = [line.rsplit(" ", 1) for line in lines[split + 1 :]]
+    assert lines[split] == f"files {len(files)}"
     return head, tables, {path: said for said, path in files}

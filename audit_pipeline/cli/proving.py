@@ -78,13 +78,21 @@ def prove(day: datetime | None, out: Path, entry: Path | None, trust: Path | Non
 @click.option(
     "--entry", type=click.Path(path_type=Path), metavar="FILE", help="The seal entry that a .tlog-proof is of."
 )
+@click.option(
+    "--handover",
+    "handovers",
+    type=_FILE,
+    metavar="FILE",
+    multiple=True,
+    help="For a day proof: the log's `keys/1` and so on, where you trust a key of before.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs; contents are base64.")
 @click.option("--show", is_flag=True, help="Print the contents of records too.")
-def check(file: Path, trust: Path, entry: Path | None, as_json: bool, show: bool) -> None:
+def check(file: Path, trust: Path, entry: Path | None, handovers: tuple[Path, ...], as_json: bool, show: bool) -> None:
     """Check the bundle or .tlog-proof FILE offline: no project, no lake, no network."""
     from audit_pipeline.check import check_files
 
-    for text in check_files(file, trust, entry, as_json=as_json, show=show):
+    for text in check_files(file, trust, entry, handovers, as_json=as_json, show=show):
         click.echo(text)
 
 

@@ -10,6 +10,7 @@ from audit_pipeline.tlog.checkpoint import (
     open_checkpoint,
     parse_checkpoint,
     sign_checkpoint,
+    signature_line,
 )
 from audit_pipeline.tlog.draft import format_draft, parse_draft
 from audit_pipeline.tlog.entries import (
@@ -20,6 +21,14 @@ from audit_pipeline.tlog.entries import (
     parse_seal,
     parse_source,
     source_order,
+)
+from audit_pipeline.tlog.handover import (
+    Handover,
+    LogKeys,
+    follow_handovers,
+    keys_of,
+    make_handover,
+    open_handover,
 )
 from audit_pipeline.tlog.inventory import Inventory, StoredFile, open_inventory, sign_inventory
 from audit_pipeline.tlog.keys import (
@@ -60,9 +69,11 @@ __all__ = [
     "HAS_ML_DSA_44",
     "ML_DSA_44_COSIGNATURE",
     "Checkpoint",
+    "Handover",
     "HashNodes",
     "InclusionProof",
     "Inventory",
+    "LogKeys",
     "Mark",
     "Note",
     "PrivateKey",
@@ -79,6 +90,7 @@ __all__ = [
     "check_inclusion",
     "check_proof",
     "cosign_text",
+    "follow_handovers",
     "format_checkpoint",
     "format_draft",
     "format_mark",
@@ -89,9 +101,12 @@ __all__ = [
     "hash_leaves",
     "hash_pairs",
     "key_id",
+    "keys_of",
     "leaf_hash",
+    "make_handover",
     "node_hash",
     "open_checkpoint",
+    "open_handover",
     "open_inventory",
     "open_note",
     "parse_checkpoint",
@@ -107,6 +122,7 @@ __all__ = [
     "sign_checkpoint",
     "sign_inventory",
     "sign_note",
+    "signature_line",
     "source_order",
     "tile_path",
     "tiles_for",

@@ -67,10 +67,12 @@ class Bundle:
     consistency: tuple[int, bytes] | None
     """Size of a held checkpoint, and the hashes that join it to this one."""
     seals: tuple[BundledSeal, ...]
+    handovers: tuple[bytes, ...] = ()
+    """From the log's first key on to the one that signed, not opened yet."""
 
 
 def format_bundle(bundle: Bundle) -> bytes:
-    members = {
+    members: dict[str, Any] = {
         "format": BUNDLE_FORMAT,
         "checkpoint": bundle.checkpoint.decode(),
         "nodes": format_base64(bundle.nodes),
@@ -78,6 +80,8 @@ def format_bundle(bundle: Bundle) -> bytes:
         if bundle.consistency is None
         else {"size": bundle.consistency[0], "nodes": format_base64(bundle.consistency[1])},
     }
+    if bundle.handovers:
+        members["handovers"] = [handover.decode() for handover in bundle.handovers]
     return b"".join(_object(members, "seals", map(_seal_pieces, bundle.seals)))
 
 
@@ -92,7 +96,9 @@ def parse_bundle(encoded: bytes) -> Bundle:
         value = json.loads(encoded.decode())
     except (ValueError, RecursionError) as err:
         raise ProofError(f"bundle: not JSON ({type(err).__name__}): give a file that `prove` wrote") from err
-    fields = _fields(value, "bundle", "format", "checkpoint", "nodes", "consistency", "seals")
+    rotated = ["handovers"] if isinstance(value, dict) and "handovers" in value else []
+    fields = _fields(value, "bundle", "format", "checkpoint", "nodes", "consistency", *rotated, "seals")
+    handovers = _some(fields["handovers"], "handovers") if rotated else []
     if (found := _text(fields["format"], "bundle: format")) != BUNDLE_FORMAT:
         raise ProofError(f"bundle: expected the format {BUNDLE_FORMAT}, got {shown(found)}")
     consistency = fields["consistency"]
@@ -106,6 +112,7 @@ def parse_bundle(encoded: bytes) -> Bundle:
         nodes=_base64(fields["nodes"], "nodes"),
         consistency=consistency,
         seals=tuple(seals),
+        handovers=tuple(_text(handover, "handovers").encode() for handover in handovers),
     )
     if format_bundle(bundle) != encoded:
         raise ProofError("bundle: not canonical JSON, and a bundle has one form: give the file as `prove` wrote it")

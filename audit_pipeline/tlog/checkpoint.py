@@ -12,17 +12,20 @@ from audit_pipeline.tlog.keys import ED25519, Signer, Verifier
 from audit_pipeline.tlog.note import Note, open_note, sign_note
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
-    """The note to publish.
+def sign_checkpoint(checkpoint: Checkpoint, *signers: Signer) -> bytes:
+    """The note to publish, with the signatures in the order of the keys: of several, the one in force first.
 
     Whether the log may sign is the caller's to know: it signs nothing that does not extend what it signed before.
 
     Raises:
         InputError: the key is not this log's, or is for cosigning.
     """
-    if signer.name != checkpoint.origin:
-        raise InputError(f"checkpoint of {checkpoint.origin}: the key is named {signer.name}: use the key of this log")
-    return sign_note(format_checkpoint(checkpoint), [signer])
+    for signer in signers:
+        if signer.name != checkpoint.origin:
+            raise InputError(
+                f"checkpoint of {checkpoint.origin}: the key is named {signer.name}: use the key of this log"
+            )
+    return sign_note(format_checkpoint(checkpoint), signers)
 
 
 def open_checkpoint(note: bytes, verifiers: Iterable[Verifier]) -> tuple[Checkpoint, Note]:
@@ -41,4 +44,20 @@ def open_checkpoint(note: bytes, verifiers: Iterable[Verifier]) -> tuple[Checkpo
     return checkpoint, opened
 
 
-__all__ = ["Checkpoint", "format_checkpoint", "open_checkpoint", "parse_checkpoint", "sign_checkpoint"]
+def signature_line(checkpoint: Checkpoint, note: bytes, verifier: Verifier) -> str | None:
+    """The line by which a key signed this checkpoint in a note; None where it did not, whatever else the note says."""
+    try:
+        opened = open_note(note, [verifier])
+    except ProofError:
+        return None
+    return opened.signatures[0].line if opened.text == format_checkpoint(checkpoint) else None
+
+
+__all__ = [
+    "Checkpoint",
+    "format_checkpoint",
+    "open_checkpoint",
+    "parse_checkpoint",
+    "sign_checkpoint",
+    "signature_line",
+]

@@ -14,6 +14,7 @@ from datetime import date, datetime
 
 from audit_pipeline.errors import InputError, ProofError
 from audit_pipeline.tlog.encoding import MAX_DECIMAL_DIGITS, decode_ascii, shown
+from audit_pipeline.tlog.merkle import EMPTY_ROOT
 
 MAX_ENTRY_BYTES = 65_535  # C2SP tlog-tiles writes the length of an entry in two bytes
 
@@ -23,7 +24,9 @@ DAY = "([0-9]{4}-[0-9]{2}-[0-9]{2})"
 LAKE = "([0-9a-f]{32})"
 _WORD = "[!-,.-~][!-~]*"  # printable, no space, and not a lone `-`
 _ADAPTER = "[!-,.-?A-~][!-?A-~]*@[!-?A-~]+"
+_VKEY = "([!-*,-~]+[+][0-9a-f]{8}[+][A-Za-z0-9+/]+=*)"  # its key is read where it is used
 SEAL_KINDS = ("seal", "erasure", "erased", "key", "freeze")
+WITHOUT_SOURCES = ("key", "freeze")
 
 SOURCE_PATTERN = re.compile(
     "audit-source/v1\n"
@@ -60,6 +63,7 @@ SEAL_PATTERN = re.compile(
     f"policy {DIGEST}\n"
     "time ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)\n"
     f"nonce {DIGEST}\n"
+    f"(?:old {_VKEY}\nnew {_VKEY}\n)?"
 )
 
 
@@ -99,7 +103,10 @@ class SourceEntry:
 
 @dataclass(frozen=True, slots=True)
 class SealEntry:
-    """One segment of one day, closed: a leaf of the log. Of the kinds, only `seal` has a meaning so far."""
+    """A leaf of the log: one segment of one day, closed (`seal`), or a turn in the log's life (`key`, `freeze`).
+
+    The kinds `erasure` and `erased` have no meaning so far.
+    """
 
     kind: str
     lake: str
@@ -122,6 +129,8 @@ class SealEntry:
     time: datetime
     """Aware, UTC, whole seconds."""
     nonce: str
+    handover: tuple[str, str] | None = None
+    """Of an entry of kind `key`: the vkeys that were in force before and are from here on."""
 
 
 def source_order(entry: SourceEntry) -> tuple[str, str, int, int]:
@@ -198,6 +207,11 @@ def format_seal(entry: SealEntry) -> bytes:
     is_sorted = list(entry.adapters) == sorted(set(entry.adapters))
     if not is_sorted or entry.segment < 1:
         raise InputError("seal entry: adapters must be sorted, none twice, and segments count from 1")
+    if (entry.kind == "key") != (entry.handover is not None):
+        raise InputError(f"seal entry of kind {entry.kind}: the lines `old` and `new` are of kind key, and of it alone")
+    covered = (entry.sources, entry.records, entry.size, entry.root, entry.adapters, entry.pseudonym_key)
+    if entry.kind in WITHOUT_SOURCES and covered != (0, 0, 0, EMPTY_ROOT.hex(), (), None):
+        raise InputError(f"seal entry of kind {entry.kind}: it must cover no source")
     return text.encode("ascii")
 
 
@@ -225,7 +239,7 @@ def parse_seal(encoded: bytes) -> SealEntry:
 
 def _seal_of(match: re.Match[str]) -> SealEntry:
     kind, lake, day, segment, previous, sources, records, size, root, adapters, *rest = match.groups()
-    pseudonym_key, policy, time, nonce = rest
+    pseudonym_key, policy, time, nonce, old, new = rest
     return SealEntry(
         kind=kind,
         lake=lake,
@@ -241,6 +255,7 @@ def _seal_of(match: re.Match[str]) -> SealEntry:
         policy=policy,
         time=_parse_time(time),
         nonce=nonce,
+        handover=None if old is None else (old, new),
     )
 
 
@@ -257,11 +272,12 @@ def _source_text(entry: SourceEntry) -> str:
 
 def _seal_text(entry: SealEntry) -> str:
     time = entry.time.isoformat().replace("+00:00", "Z")  # of any other zone or precision the grammar is not met
+    handover = "" if entry.handover is None else f"old {entry.handover[0]}\nnew {entry.handover[1]}\n"
     return (
         f"audit-seal/v1\nkind {entry.kind}\nlake {entry.lake}\nday {entry.day}\nsegment {entry.segment}\n"
         f"previous {entry.previous or '-'}\nsources {entry.sources}\nrecords {entry.records}\nsize {entry.size}\n"
         f"root {entry.root}\nadapters {' '.join(entry.adapters) or '-'}\npseudonym_key {entry.pseudonym_key or '-'}\n"
-        f"policy {entry.policy}\ntime {time}\nnonce {entry.nonce}\n"
+        f"policy {entry.policy}\ntime {time}\nnonce {entry.nonce}\n{handover}"
     )
 
 

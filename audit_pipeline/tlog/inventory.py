@@ -1,8 +1,10 @@
 """Inventories: the signed lists of stored files, as docs/evidence-format.md section 6 defines them.
 
-Inventories form a chain: each names the SHA-256 of the one before, as it was stored, and lists what came since.
+Inventories form a chain: each names the SHA-256 of the one before, as it was stored, and lists what came since. The key
+signs the digest of the list, not the list, because key services sign short messages only.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,8 +23,9 @@ _HEAD = re.compile(
     f"number {NUMBER}\n"
     f"previous (?:-|{DIGEST})\n"
     f"log {NUMBER}\n"
-    f"tables {NUMBER}\n"
+    f"list {DIGEST}\n"
 )
+_TABLES = re.compile(f"tables {NUMBER}")
 _TABLE = re.compile(f"([a-z][a-z0-9_]*) {NUMBER}")
 _FILES = re.compile(f"files {NUMBER}")
 _FILE = re.compile(f"{DIGEST} {NUMBER} ((?:lake|evidence|log)/[!-~]+)")
@@ -56,50 +59,60 @@ class Inventory:
 
 
 def sign_inventory(inventory: Inventory, signer: Signer) -> bytes:
-    """The note to store.
+    """The inventory's bytes, to store.
 
     Raises:
         InputError: a field is outside the grammar.
     """
-    text = _text(inventory)
+    head, listed = _texts(inventory)
     try:
-        is_same = _parse(text) == inventory
+        is_same = _parse(head, listed) == inventory
     except ProofError as err:
         raise InputError(str(err)) from err
     if not is_same:
         raise InputError("inventory: a field is outside the grammar of docs/evidence-format.md")
-    return sign_note(text, [signer])
+    return sign_note(head, [signer]) + b"\n" + listed.encode()
 
 
-def open_inventory(note: bytes, verifiers: Iterable[Verifier]) -> Inventory:
+def open_inventory(stored: bytes, verifiers: Iterable[Verifier]) -> Inventory:
     """The inventory that `sign_inventory` signed.
 
     Raises:
         ProofError: no key among `verifiers` signed it, or it is not written as ours are.
     """
-    return _parse(open_note(note, verifiers, MAX_INVENTORY_BYTES).text)
+    if len(stored) > MAX_INVENTORY_BYTES:
+        raise ProofError(f"inventory: expected at most {MAX_INVENTORY_BYTES} bytes, got {len(stored)}")
+    text, _, rest = stored.partition(b"\n\n")
+    signatures, _, listed = rest.partition(b"\n\n")
+    head = open_note(b"%b\n\n%b\n" % (text, signatures), verifiers).text
+    return _parse(head, decode_ascii(listed, "inventory"))
 
 
-def _text(inventory: Inventory) -> str:
-    head = (
-        f"audit-inventory/v1\nlake {inventory.lake}\nnumber {inventory.number}\nprevious {inventory.previous or '-'}\n"
-        f"log {inventory.log_size}\ntables {len(inventory.tables)}\n"
-    )
+def _texts(inventory: Inventory) -> tuple[str, str]:
+    """What is signed, and the list whose digest that says."""
     tables = "".join([f"{name} {version}\n" for name, version in inventory.tables])
     files = "".join([f"{file.sha256} {file.size_bytes} {file.path}\n" for file in inventory.files])
-    return f"{head}{tables}files {len(inventory.files)}\n{files}"
+    listed = f"tables {len(inventory.tables)}\n{tables}files {len(inventory.files)}\n{files}"
+    head = (
+        f"audit-inventory/v1\nlake {inventory.lake}\nnumber {inventory.number}\nprevious {inventory.previous or '-'}\n"
+        f"log {inventory.log_size}\nlist {hashlib.sha256(listed.encode()).hexdigest()}\n"
+    )
+    return head, listed
 
 
-def _parse(text: str) -> Inventory:
-    decode_ascii(text.encode(), "inventory")
-    head = _HEAD.match(text)
+def _parse(text: str, listed: str) -> Inventory:
+    head = _HEAD.fullmatch(text)
     if head is None:
         raise ProofError(f"inventory: expected the fields of audit-inventory/v1 in order, got {shown(text[:200])}")
-    lake, number, previous, log_size, table_count = head.groups()
-    lines = text[head.end() :].split("\n")
-    tables = [_fields(_TABLE, line) for line in lines[: int(table_count)]]
-    (file_count,) = _fields(_FILES, lines[int(table_count)] if int(table_count) < len(lines) else "")
-    files = [_fields(_FILE, line) for line in lines[int(table_count) + 1 : -1]]
+    lake, number, previous, log_size, digest = head.groups()
+    if hashlib.sha256(listed.encode()).hexdigest() != digest:
+        raise ProofError(f"inventory {number}: its list is not the one that was signed")
+    lines = listed.split("\n")
+    (table_count,) = _fields(_TABLES, lines[0])
+    rest = lines[1 + int(table_count) :]
+    tables = [_fields(_TABLE, line) for line in lines[1 : 1 + int(table_count)]]
+    (file_count,) = _fields(_FILES, rest[0] if rest else "")
+    files = [_fields(_FILE, line) for line in rest[1:-1]]
     inventory = Inventory(
         lake,
         int(number),
@@ -111,7 +124,7 @@ def _parse(text: str) -> Inventory:
     names, paths = [name for name, _ in inventory.tables], [file.path for file in inventory.files]
     # What it would be written as: leading zeros, a count that is not the lines', an order of its own.
     if (
-        _text(inventory) != text
+        _texts(inventory) != (text, listed)
         or names != sorted(set(names))
         or paths != sorted(set(paths))
         or len(files) != int(file_count)

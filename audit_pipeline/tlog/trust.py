@@ -4,12 +4,13 @@
     witness <name> <vkey> [<url>]
     group <name> <k>|any|all <member> …
     quorum <name>|none
+    timestamper <name> <base64 of a certificate, DER>       ours, not of C2SP
     # a comment
     <a checkpoint, byte for byte as it was published>       ours, not of C2SP; to the end of the file
 
 Lines may come with spaces and tabs around and between their words. A group and the quorum name what was defined above
 them; no name is a member twice, and no key is there twice, so each witness counts once. Where no witness is named, the
-line `quorum none` may be left out. URLs are read over.
+line `quorum none` may be left out. The URL of a log is read over.
 
 A wrong file raises InputError with the line: whoever checks chose it, and only they can put it right.
 """
@@ -18,12 +19,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audit_pipeline.errors import AuditError, InputError
-from audit_pipeline.tlog.checkpoint import open_checkpoint
-from audit_pipeline.tlog.encoding import shown
+from audit_pipeline.tlog.checkpoint import Checkpoint, open_checkpoint
+from audit_pipeline.tlog.encoding import format_base64, parse_base64, shown
+from audit_pipeline.tlog.handover import follow_handovers
 from audit_pipeline.tlog.keys import ED25519, Verifier, format_vkey, parse_vkey
 from audit_pipeline.tlog.note import Note
 
-_KEYWORDS = ("log", "witness", "group", "quorum")
+_KEYWORDS = ("log", "witness", "group", "quorum", "timestamper")
 _BLANK = " \t"
 _NO_QUORUM = "none"
 
@@ -50,6 +52,10 @@ class Trust:
     """The witness or group that must have cosigned; None where nobody must."""
     held: bytes | None = None
     """A signed checkpoint of the log, as it was published."""
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """Where witnesses can be asked, by name; not of all is it known."""
+    timestampers: Mapping[str, bytes] = field(default_factory=dict)
+    """Root certificates (DER) of those whose timestamps count, by name."""
 
     @property
     def verifiers(self) -> tuple[Verifier, ...]:
@@ -81,8 +87,10 @@ def parse_trust(text: bytes) -> Trust:
 def format_trust(trust: Trust) -> bytes:
     """A trust file that says the same; no two trusts share one."""
     lines = [f"log {format_vkey(log)}" for log in trust.logs]
-    lines += [f"witness {name} {format_vkey(witness)}" for name, witness in trust.witnesses.items()]
+    for name, witness in trust.witnesses.items():
+        lines.append(" ".join([f"witness {name} {format_vkey(witness)}", *filter(None, [trust.urls.get(name)])]))
     lines += [f"group {name} {group.threshold} {' '.join(group.members)}" for name, group in trust.groups.items()]
+    lines += [f"timestamper {name} {format_base64(root)}" for name, root in trust.timestampers.items()]
     lines += [f"quorum {trust.quorum or _NO_QUORUM}", ""]
     return "\n".join(lines).encode("utf-8", "surrogateescape") + (trust.held or b"")
 
@@ -97,6 +105,19 @@ def quorum_holds(trust: Trust, note: Note) -> bool:
     return trust.quorum in cosigned
 
 
+def open_trusted(note: bytes, trust: Trust, handovers: Sequence[bytes]) -> tuple[Checkpoint, Note]:
+    """The checkpoint that a trusted log signed, with a trusted key or one that handovers lead to from there.
+
+    Raises:
+        ProofError: it did not, or not with the key that was in force, or a handover does not hold.
+    """
+    keys = follow_handovers(trust.logs, handovers)
+    checkpoint, opened = open_checkpoint(note, (*trust.verifiers, *(keys.keys if keys else ())))
+    if keys is not None:
+        keys.check_signed(checkpoint, opened)
+    return checkpoint, opened
+
+
 class _Reading:
     """What the lines so far have said. Every refusal names its line."""
 
@@ -105,6 +126,8 @@ class _Reading:
         self._witnesses: dict[str, Verifier] = {}
         self._groups: dict[str, Group] = {}
         self._members: set[str] = set()
+        self._urls: dict[str, str] = {}
+        self._timestampers: dict[str, bytes] = {}
         self._quorum = ""
 
     def add(self, number: int, words: Sequence[str]) -> None:
@@ -126,7 +149,8 @@ class _Reading:
         if not self._quorum and self._witnesses:
             raise InputError("trust file: witnesses without a quorum: add `quorum <name>`, or `quorum none`")
         quorum = None if self._quorum in ("", _NO_QUORUM) else self._quorum
-        return Trust(tuple(self._logs.values()), self._witnesses, self._groups, quorum, held)
+        logs = tuple(self._logs.values())
+        return Trust(logs, self._witnesses, self._groups, quorum, held, self._urls, self._timestampers)
 
     def _add(self, keyword: str, first: str, *rest: str) -> None:
         if any(char < " " or char == "\x7f" for word in (first, *rest) for char in word):
@@ -135,13 +159,18 @@ class _Reading:
             self._add_log(parse_vkey(first))
         elif keyword == "witness" and 1 <= len(rest) <= 2:
             self._add_witness(first, parse_vkey(rest[0]))
+            self._urls.update((first, url) for url in rest[1:])
         elif keyword == "group" and len(rest) >= 2:
             self._add_group(first, rest[0], rest[1:])
         elif keyword == "quorum" and not rest:
             self._set_quorum(first)
+        elif keyword == "timestamper" and len(rest) == 1:
+            if self._timestampers.setdefault(first, root := parse_base64(rest[0], f"timestamper {first}")) != root:
+                raise InputError(f"the timestamper {shown(first)} is there twice: give each root a name of its own")
         else:
             raise InputError(
-                "expected log <vkey>, witness <name> <vkey>, group <name> <k>|any|all <member> …, or quorum <name>|none"
+                "expected log <vkey>, witness <name> <vkey>, group <name> <k>|any|all <member> …, quorum <name>|none, "
+                "or timestamper <name> <certificate>"
             )
 
     def _add_log(self, log: Verifier) -> None:

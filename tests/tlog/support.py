@@ -132,7 +132,7 @@ source_entries = ranges.flatmap(
 )
 seal_entries = st.builds(
     SealEntry,
-    kind=st.sampled_from(["seal", "erasure", "erased", "key", "freeze"]),
+    kind=st.sampled_from(["seal", "erasure", "erased"]),
     lake=lakes,
     day=days,
     segment=st.integers(1, 10**18 - 1),
