@@ -13,7 +13,7 @@ from audit_pipeline.lake.batches import batch_file, read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.inventories import check_goes_on
-from audit_pipeline.lake.logbook import read_log
+from audit_pipeline.lake.logbook import check_not_frozen, read_log
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SourceState, SourceStates, complete_sources, newest_states
 from audit_pipeline.lake.stores import NewObject
@@ -78,6 +78,7 @@ def ingest_day(
     if day > today:
         raise InputError(f"{day}: this day has not begun (today is {today} UTC); nothing was taken in")
     check_goes_on(lake)
+    check_not_frozen(lake)
     found, unreadable = {}, []
     for stream in streams:
         if stream.is_dated or day == today:
@@ -107,7 +108,7 @@ def days_to_run(lake: Lake, streams: Sequence[Stream], start: date, *, today: da
                 waiting.add(landed.day)
     seals = lake.find(SEALS)
     log = read_log(seals) if seals is not None else []
-    sealed = {seal.day for seal in log}
+    sealed = {seal.day for seal in log if seal.kind == "seal"}
     waiting |= days_not_sealed(sources, log)
     first = max(sealed, default=min(waiting, default=today))
     return sorted(waiting | {first + timedelta(days=n) for n in range((today - first).days + 1)})

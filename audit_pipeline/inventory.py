@@ -15,12 +15,12 @@ from audit_pipeline.lake.commits import commit_file
 from audit_pipeline.lake.declared import RECORDS, SEALS, TABLES
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.inventories import digest_files, inventory_name, newest_number, read_inventory
-from audit_pipeline.lake.keys import load_signer
-from audit_pipeline.lake.logbook import draft_name, read_log
+from audit_pipeline.lake.logbook import draft_name, published_keys, read_log
 from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT, checkpoint_file
 from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import CHECKPOINT_EVERY, OpenTable
+from audit_pipeline.signers import load_signers, signers_at
 
 _ATTEMPTS = 100
 
@@ -45,14 +45,15 @@ def take_inventory(lake: Lake, *, passphrase: bytes | None, checked: int = 0) ->
         StorageError: a file that a commit names is gone, or the inventories are older than the newest mark.
         ProofError: the newest inventory is not one that this log signed.
     """
-    signer = load_signer(lake.places.keys, passphrase)
+    signers = load_signers(lake.places, passphrase)
     marks, added = lake.marks, 0
     for _ in range(_ATTEMPTS):
         mark_number, mark = newest_mark(marks)
         if mark is None:
             return None
         number = newest_number(lake)
-        newest, digest = read_inventory(lake, number, [signer.verifier])
+        keys = published_keys(lake)
+        newest, digest = read_inventory(lake, number, keys.keys)
         if digest != mark.inventory:
             if newest is None or newest.previous != mark.inventory:
                 raise StorageError(
@@ -66,6 +67,7 @@ def take_inventory(lake: Lake, *, passphrase: bytes | None, checked: int = 0) ->
         fresh = _inventory(lake, newest, digest, mark.size, checked)
         if fresh is None:
             return None if digest is None else InventoryReport(number, digest, added)
+        signer = signers_at(keys, fresh.log_size, signers)[0]
         if lake.evidence.put_new(inventory_name(fresh.number), tlog.sign_inventory(fresh, signer)):
             added = len(fresh.files)
     raise StorageError(f"{marks.root}: no inventory could be marked in {_ATTEMPTS} attempts; run again")

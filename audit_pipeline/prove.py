@@ -14,7 +14,7 @@ from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.ahead import map_ahead
 from audit_pipeline.lake.declared import RECORDS, SEALS, Table
 from audit_pipeline.lake.hashing import hash_nodes
-from audit_pipeline.lake.logbook import draft_entries, read_log
+from audit_pipeline.lake.logbook import draft_entries, published_keys, read_handovers, read_log
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.picking import PickedRows, pick_rows
 from audit_pipeline.lake.rows import SnapshotName
@@ -36,6 +36,7 @@ class _SignedLog:
     checkpoint: tlog.Checkpoint
     seals: tuple[tlog.SealEntry, ...]
     leaves: bytes
+    handovers: tuple[bytes, ...]
 
 
 def prove_records(lake: Lake, names: Sequence[RecordName], held: tlog.Checkpoint | None = None) -> bytes:
@@ -76,7 +77,7 @@ def prove_records(lake: Lake, names: Sequence[RecordName], held: tlog.Checkpoint
         for index, by_source in sorted(by_place.items())
     ]
     nodes = prove_leaves(log.leaves, [seal.index for seal in seals], hash_nodes)
-    return format_bundle(Bundle(log.note, nodes, consistency, tuple(seals)))
+    return format_bundle(Bundle(log.note, nodes, consistency, tuple(seals), log.handovers))
 
 
 def prove_day(lake: Lake, day: date) -> tuple[bytes, bytes]:
@@ -87,13 +88,13 @@ def prove_day(lake: Lake, day: date) -> tuple[bytes, bytes]:
         ProofError: the log does not hold.
     """
     log = _signed_log(lake)
-    indexes = [index for index, seal in enumerate(log.seals) if seal.day == day]
+    indexes = [index for index, seal in enumerate(log.seals) if seal.day == day and seal.kind == "seal"]
     if not indexes:
         raise InputError(f"{day}: is not sealed yet; {_RUN}")
     hashes = tlog.prove_inclusion(log.leaves, indexes[-1], hash_nodes)
     proof = tlog.format_proof(tlog.InclusionProof(indexes[-1], hashes, log.note))
     entry = tlog.format_seal(log.seals[indexes[-1]])
-    check_day(proof, entry, Trust((tlog.parse_vkey(lake.vkey),)))
+    check_day(proof, entry, Trust((tlog.parse_vkey(lake.vkey),)), log.handovers)
     return proof, entry
 
 
@@ -101,12 +102,15 @@ def _signed_log(lake: Lake) -> _SignedLog:
     note = lake.log.get("checkpoint")
     if note is None:
         raise InputError(f"{lake.log.path('checkpoint')}: nothing is sealed yet; run `audit-pipeline run` first")
-    checkpoint, _ = tlog.open_checkpoint(note, [tlog.parse_vkey(lake.vkey)])
+    keys = published_keys(lake)
+    checkpoint, opened = tlog.open_checkpoint(note, keys.keys)
+    keys.check_signed(checkpoint, opened)
     seals = tuple(read_log(_table(lake, SEALS))[: checkpoint.size])
     leaves = tlog.hash_leaves(map(tlog.format_seal, seals))
     if len(seals) < checkpoint.size or tlog.tree_root(leaves, hash_nodes) != checkpoint.root:
         raise ProofError(f"{lake.log.path('checkpoint')}: is not of the entries in `seals`; {_VERIFY}")
-    return _SignedLog(note, checkpoint, seals, leaves)
+    handovers = tuple(read_handovers(lake)[: sum(seal.kind == "key" for seal in seals)])
+    return _SignedLog(note, checkpoint, seals, leaves, handovers)
 
 
 def _table(lake: Lake, table: Table) -> OpenTable:

@@ -23,11 +23,11 @@ from audit_pipeline.lake import batches
 from audit_pipeline.lake.commits import Commit, commit_file, format_commit, parse_commit
 from audit_pipeline.lake.declared import TABLES
 from audit_pipeline.lake.hashing import hash_leaves
-from audit_pipeline.lake.keys import load_signer
 from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.lake.projection import source_rows
 from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
 from audit_pipeline.records import canonical
+from audit_pipeline.signers import load_signers
 from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify import Verification, verify
 from tests.lakes import TODAY, LakeForTests
@@ -191,7 +191,7 @@ class Forger:
             shutil.copytree(other / area, self.stored(area))
 
     def signer(self) -> tlog.Signer:
-        return load_signer(self.lake.places.keys, None)
+        return load_signers(self.lake.places, None)[0]
 
     def list_again(self, signer: tlog.Signer | None = None, *, with_marks: bool = False) -> None:
         """Sign every inventory again over the files as they are now, and mark them if these can be written too."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from audit_pipeline import tlog
+from audit_pipeline.attest import NOBODY
 from audit_pipeline.derive import derive_events
 from audit_pipeline.ingest import StreamCounts, check_nothing_lost, ingest_day
 from audit_pipeline.inventory import InventoryReport, take_inventory
@@ -15,6 +17,7 @@ from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES
 from audit_pipeline.lake.keys import make_keys
 from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.lake.places import Places
+from audit_pipeline.rotation import freeze_log, rotate_key
 from audit_pipeline.sealing import SealReport, seal_day
 from audit_pipeline.sources.landing import Stream
 from audit_pipeline.verify import Verification, verify
@@ -43,6 +46,7 @@ class LakeForTests:
         self.streams = list(streams)
         self.now = datetime(2026, 3, 5, 12, tzinfo=UTC)
         self.entropy: Callable[[int], bytes] = os.urandom if seed is None else random.Random(seed).randbytes
+        self.attesters = NOBODY
         if not self.places.keys.exists():
             make_keys(self.places.keys, "example.com/audit", self.entropy, None)
 
@@ -78,6 +82,7 @@ class LakeForTests:
             now=lambda: self.now,
             entropy=self.entropy,
             written=written or {},
+            attesters=self.attesters,
         )
 
     def run(self, day: date = TODAY) -> SealReport:
@@ -87,6 +92,26 @@ class LakeForTests:
         report = self.seal(day)
         self.take_inventory()
         return report
+
+    def rotate(self) -> tlog.SealEntry:
+        """Hand the log over to a new key file, as `key rotate` does."""
+        return self._turn(rotate_key)
+
+    def freeze(self) -> tlog.SealEntry:
+        """End the log, as `freeze` does."""
+        return self._turn(freeze_log)
+
+    def _turn(self, turn: Callable[..., tlog.SealEntry]) -> tlog.SealEntry:
+        entry = turn(
+            self.lake,
+            policy_digest=POLICY_DIGEST,
+            passphrase=None,
+            now=lambda: self.now,
+            entropy=self.entropy,
+            attesters=self.attesters,
+        )
+        self.take_inventory()
+        return entry
 
     def take_inventory(self) -> InventoryReport | None:
         return take_inventory(self.lake, passphrase=None)

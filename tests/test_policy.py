@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from audit_pipeline.errors import InputError, PolicyError
-from audit_pipeline.policy import add_stream, find_policy, init_project, load_policy, policy_digest
+from audit_pipeline.policy import add_stream, find_policy, init_project, key_passphrase, load_policy, policy_digest
 from audit_pipeline.policy.project import WORKSPACE
 from audit_pipeline.sources.landing import Stream
 
@@ -50,7 +50,9 @@ def test_places_lie_in_the_home(root: Path, tmp_path: Path) -> None:
 
 def test_the_profile_picks_the_file_of_places(root: Path) -> None:
     text = (root / "resources/local.yaml").read_text()
-    (root / "resources/cluster.yaml").write_text(text.replace('"{home}/lake"', "/srv/lake"))
+    (root / "resources/cluster.yaml").write_text(
+        text.replace('"{home}/lake"', "/srv/lake").replace("keys/marks", "marks")
+    )
 
     policy = load_policy(root, {"AUDIT_PROFILE": "cluster"})
 
@@ -275,3 +277,73 @@ def test_init_never_replaces_anything(root: Path) -> None:
 def test_init_keeps_the_home_out_of_the_repository(root: Path) -> None:
     """The home holds the key."""
     assert "/audit-home/" in (root / ".gitignore").read_text().splitlines()
+
+
+def add_to_profile(root: Path, text: str) -> None:
+    file = root / "resources/local.yaml"
+    file.write_text(file.read_text() + text)
+
+
+def as_profile(root: Path, name: str) -> dict[str, str]:
+    """The shipped profile under another name; the environment that picks it."""
+    (root / "resources/local.yaml").rename(root / f"resources/{name}.yaml")
+    return {"AUDIT_PROFILE": name}
+
+
+def test_a_profile_names_keys_by_uri(root: Path) -> None:
+    add_to_profile(root, 'signing_keys: ["file:{home}/keys/key.pem", "awskms:alias/audit-log"]\n')
+
+    keys = load_policy(root, {"AUDIT_HOME": "/somewhere"}).places.signing_keys
+
+    assert keys == ("file:/somewhere/keys/key.pem", "awskms:alias/audit-log")
+
+
+@pytest.mark.parametrize("place", ["lake", "log", "landing", "evidence"])
+def test_a_signing_key_does_not_lie_in_a_store(root: Path, place: str) -> None:
+    add_to_profile(root, f'signing_keys: ["file:{{home}}/{place}/key.pem"]\n')
+
+    with pytest.raises(PolicyError, match=rf"local\.yaml:\d+: a signing key lies inside {place}"):
+        load_policy(root, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("signing_keys: [vault:x]\n", "signing_keys: 'vault:x': expected one of file: awskms:"),
+        ("witnesses: |\n  witness w1 nonsense https://w.example\n", "witnesses: .*vkey"),
+        ("witnesses: |\n  quorum w1\n", "witnesses: .*no witness or group"),
+    ],
+)
+def test_keys_and_witnesses_that_cannot_be_are_refused_with_their_line(root: Path, text: str, said: str) -> None:
+    add_to_profile(root, text)
+
+    with pytest.raises(PolicyError, match=rf"local\.yaml:\d+: {said}"):
+        load_policy(root, {})
+
+
+def test_a_profile_says_who_vouches(root: Path) -> None:
+    vkey = "w.example+5eda88e9+BDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop"
+    add_to_profile(
+        root, f"witnesses: |\n  witness w {vkey} https://w.example\n  quorum none\ntimestamps: https://t.example\n"
+    )
+
+    attesters = load_policy(root, {}).attesters
+
+    assert attesters.authority == "https://t.example"
+    assert "https://w.example" in attesters.witnesses
+
+
+def test_elsewhere_than_on_ones_own_machine_marks_have_a_place_of_their_own(root: Path) -> None:
+    environ = as_profile(root, "team")
+
+    with pytest.raises(PolicyError, match=r"team\.yaml:\d+: marks lies inside keys"):
+        load_policy(root, environ)
+    edit(root / "resources/team.yaml", "{home}/keys/marks", "{home}/marks")
+    assert load_policy(root, environ).profile == "team"
+
+
+def test_elsewhere_than_on_ones_own_machine_keys_have_a_passphrase() -> None:
+    assert key_passphrase({}) is None
+    assert key_passphrase({"AUDIT_PROFILE": "team", "AUDIT_KEY_PASSPHRASE": "secret"}) == b"secret"
+    with pytest.raises(InputError, match="AUDIT_KEY_PASSPHRASE is not set: in the profile team"):
+        key_passphrase({"AUDIT_PROFILE": "team"})

@@ -1,6 +1,7 @@
 """The log: one entry a segment, one log whoever seals, never a head that does not extend the one before."""
 
 import multiprocessing
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.declared import SEALS
 from audit_pipeline.lake.logbook import read_log
 from audit_pipeline.lake.objects import Folder
+from audit_pipeline.signers import load_signers
 from tests.lakes import TODAY, LakeForTests
 
 
@@ -180,13 +182,15 @@ def test_another_history_of_the_same_length_is_never_signed(lake: LakeForTests) 
 
 
 def test_a_wrong_passphrase_is_refused(tmp_path: Path) -> None:
-    from audit_pipeline.lake.keys import load_signer, make_keys
+    from audit_pipeline.lake.keys import make_keys
 
-    make_keys(tmp_path / "keys", "example.com/x", lambda n: bytes(range(n)), b"secret")
+    lake = LakeForTests(tmp_path)
+    shutil.rmtree(lake.places.keys)
+    make_keys(lake.places.keys, "example.com/x", lambda n: bytes(range(n)), b"secret")
 
     with pytest.raises(InputError, match="AUDIT_KEY_PASSPHRASE"):
-        load_signer(tmp_path / "keys", b"other")
-    load_signer(tmp_path / "keys", b"secret")
+        load_signers(lake.places, b"other")
+    assert len(load_signers(lake.places, b"secret")) == 1
 
 
 def test_a_key_is_never_replaced(lake: LakeForTests) -> None:

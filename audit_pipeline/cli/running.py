@@ -32,8 +32,9 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
     """Take in, seal and verify days; without --date all that have something to do, up to today (UTC)."""
     from audit_pipeline.cli.jobs import run_days
     from audit_pipeline.ingest import days_to_run
-    from audit_pipeline.lake.keys import load_person_keys, load_signer
+    from audit_pipeline.lake.keys import load_person_keys
     from audit_pipeline.lake.opened import open_lake
+    from audit_pipeline.signers import load_signers
 
     policy = policy_here()
     asked = _asked(policy, first.date() if first else None, last.date() if last else None)
@@ -41,7 +42,7 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
         _list_landed(policy, asked)
         return
     lake = open_lake(policy.places)
-    load_signer(policy.places.keys, passphrase())  # say at once that a key is missing or does not open
+    load_signers(policy.places, passphrase())  # say at once that a key is missing or does not open
     load_person_keys(policy.places.keys, passphrase())
     days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date(), rehash=rehash)
     failed = 0

@@ -9,6 +9,7 @@ from itertools import islice
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.declared import SEALS, TABLES
+from audit_pipeline.lake.logbook import published_keys
 from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.opened import Lake
 
@@ -83,9 +84,9 @@ def check_goes_on(lake: Lake) -> dict[str, int]:
 
 
 def _marked(lake: Lake, digest: str) -> tlog.Inventory:
-    newest = newest_number(lake)
+    newest, keys = newest_number(lake), published_keys(lake).keys
     for number in (newest, newest - 1):  # a crash can leave one that no mark names yet
-        inventory, found = read_inventory(lake, number, [tlog.parse_vkey(lake.vkey)])
+        inventory, found = read_inventory(lake, number, keys)
         if inventory is not None and found == digest:
             return inventory
     raise StorageError(

@@ -1,8 +1,11 @@
 """The keys of a lake: PKCS#8 files in a 0700 folder, never made or replaced silently.
 
-`key.pem` signs the log. Its first line, before the PEM block, is `origin <origin of the log>`; with it the vkey follows
-from this file alone. `pseudonym.pem` and `bounding.pem` hold 32 secret bytes each, in the same form so that they are
-encrypted alike; they sign nothing.
+`key.pem` signs the log, after a rotation `key-2.pem`, and so on; while an older one is there it signs too. The first
+line, before the PEM block, is `origin <origin of the log>`; with it the vkey follows from this file alone. `vkey` is
+that of the first key, for ever. Keys elsewhere are named by the profile (`audit_pipeline.signers`).
+
+`pseudonym.pem` and `bounding.pem` hold 32 secret bytes each, in the same form so that they are encrypted alike; they
+sign nothing.
 """
 
 import os
@@ -19,6 +22,7 @@ from audit_pipeline.lake.objects import sync_file
 from audit_pipeline.records.pseudonyms import KEY_BYTES, PersonKeys
 
 KEY_FILE = "key.pem"
+_KEY_FILES = re.compile(r"key(-[2-9]|-[1-9][0-9]+)?\.pem")
 PERSON_FILES = ("pseudonym.pem", "bounding.pem")
 VKEY_FILE = "vkey"
 LAKE_ID_BYTES = 16
@@ -44,13 +48,13 @@ def make_keys(folder: Path, prefix: str, entropy: Callable[[int], bytes], passph
     else:
         origin = f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}"
         private = Ed25519PrivateKey.from_private_bytes(entropy(32))
-    if vkey_file.exists() and key.exists() and _missing(folder):
+    if vkey_file.exists() and key_files(folder) and _missing(folder):
         _make_person_keys(folder, entropy, passphrase)
         return read_vkey(folder)
     if vkey_file.exists() or origin is None:
         raise InputError(
-            f"{key if key.exists() else vkey_file}: there is a key already, and a log cannot change its key; restore "
-            "what is missing from your backup, or use another home"
+            f"{key if key.exists() else vkey_file}: there is a key already; restore what is missing from your backup, "
+            "or use another home. `audit-pipeline key rotate` changes the key of a log"
         )
     vkey = tlog.format_vkey(tlog.Signer(origin, tlog.ED25519, private).verifier)
     try:
@@ -62,6 +66,33 @@ def make_keys(folder: Path, prefix: str, entropy: Callable[[int], bytes], passph
         _put_new(vkey_file, vkey.encode() + b"\n", 0o644)
     except OSError as err:
         raise StorageError(f"{folder}: the key cannot be written: {err.strerror}; run again") from err
+    return vkey
+
+
+def adopt_key(
+    folder: Path,
+    prefix: str,
+    load: Callable[[str], tlog.Signer],
+    entropy: Callable[[int], bytes],
+    passphrase: bytes | None,
+) -> str:
+    """As `make_keys`, for a log whose signing key is made and kept elsewhere. `load` gives it, to sign for an origin.
+
+    Raises:
+        InputError: `folder` names a key already, `prefix` is no schemeless URL prefix, or the key cannot be used.
+        StorageError: the key's service does not answer.
+    """
+    check_prefix(prefix)
+    vkey_file = folder / VKEY_FILE
+    if vkey_file.exists():
+        raise InputError(f"{vkey_file}: there is a key already; `audit-pipeline key rotate` changes the key of a log")
+    vkey = tlog.format_vkey(load(f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}").verifier)
+    try:
+        _make_private_folder(folder)
+        _make_person_keys(folder, entropy, passphrase)
+        _put_new(vkey_file, vkey.encode() + b"\n", 0o644)
+    except OSError as err:
+        raise StorageError(f"{folder}: the keys cannot be written: {err.strerror}; run again") from err
     return vkey
 
 
@@ -79,7 +110,7 @@ def check_prefix(prefix: str) -> None:
 
 def keys_exist(folder: Path) -> bool:
     """Whether all files are there, so that there is nothing to make or to finish."""
-    return (folder / KEY_FILE).exists() and (folder / VKEY_FILE).exists() and not _missing(folder)
+    return bool(key_files(folder)) and (folder / VKEY_FILE).exists() and not _missing(folder)
 
 
 def read_vkey(folder: Path) -> str:
@@ -92,19 +123,36 @@ def read_vkey(folder: Path) -> str:
         raise InputError(f"{folder / VKEY_FILE}: cannot be read; restore it from your backup of the keys") from err
 
 
-def load_signer(folder: Path, passphrase: bytes | None) -> tlog.Signer:
-    """The key that signs checkpoints.
+def key_files(folder: Path) -> list[Path]:
+    """The files of keys that sign, in order."""
+    found = [path for path in folder.glob("key*.pem") if _KEY_FILES.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def load_key_file(path: Path, name: str, passphrase: bytes | None) -> tlog.Signer:
+    """A key that signs the log called `name`.
 
     Raises:
-        InputError: no key, a wrong passphrase, or a key that is not the vkey's.
+        InputError: no key, a wrong passphrase, or a key of another log.
     """
-    path = folder / KEY_FILE
-    private, _ = _read_key(path, passphrase)
-    verifier = tlog.parse_vkey(read_vkey(folder))
-    signer = tlog.Signer(verifier.name, tlog.ED25519, private)
-    if signer.verifier != verifier:
-        raise InputError(f"{path}: is not the key of {folder / VKEY_FILE}; restore both from the same backup")
-    return signer
+    private, origin = _read_key(path, passphrase)
+    if origin not in (None, name):
+        raise InputError(f"{path}: is the key of {origin}, this log is {name}; restore the right one from your backup")
+    return tlog.Signer(name, tlog.ED25519, private)
+
+
+def make_next_key(
+    folder: Path, name: str, number: int, entropy: Callable[[int], bytes], passphrase: bytes | None
+) -> Path:
+    """The file of a log's key `number`, counted from 1; made if it is not there."""
+    path = folder / f"key-{number}.pem"
+    if not path.exists():
+        pem = _pem(Ed25519PrivateKey.from_private_bytes(entropy(32)), passphrase)
+        try:
+            _put_new(path, f"origin {name}\n".encode() + pem, 0o600)
+        except OSError as err:
+            raise StorageError(f"{path}: the key cannot be written: {err.strerror}; run again") from err
+    return path
 
 
 def load_person_keys(folder: Path, passphrase: bytes | None) -> PersonKeys:
@@ -138,14 +186,25 @@ def _read_key(path: Path, passphrase: bytes | None) -> tuple[Ed25519PrivateKey, 
         raise InputError(
             f"{path}: cannot be read ({err.strerror}); restore it from your backup, never make a new one"
         ) from err
+    said = _ORIGIN.match(pem)
+    return open_key(pem, str(path), passphrase), said[1].decode("ascii") if said else None
+
+
+def open_key(pem: bytes, where: str, passphrase: bytes | None) -> Ed25519PrivateKey:
+    """The key that a PKCS#8 text holds.
+
+    Raises:
+        InputError: a wrong passphrase, or another kind of key.
+    """
     try:
         private = serialization.load_pem_private_key(pem, passphrase or None)
     except (ValueError, TypeError) as err:
-        raise InputError(f"{path}: does not open; set AUDIT_KEY_PASSPHRASE to the passphrase it was made with") from err
+        raise InputError(
+            f"{where}: does not open; set AUDIT_KEY_PASSPHRASE to the passphrase it was made with"
+        ) from err
     if not isinstance(private, Ed25519PrivateKey):
-        raise InputError(f"{path}: not an Ed25519 key")
-    said = _ORIGIN.match(pem)
-    return private, said[1].decode("ascii") if said else None
+        raise InputError(f"{where}: not an Ed25519 key")
+    return private
 
 
 def _pem(private: Ed25519PrivateKey, passphrase: bytes | None) -> bytes:

@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, ProofError, StorageError
+from audit_pipeline.lake.declared import SEALS
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.keys import PERSON_FILES
+from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records.pseudonyms import PersonKeys
@@ -24,6 +26,11 @@ def seal_file(index: int) -> str:
 
 def draft_name(day: date, segment: int) -> str:
     return f"_seals/{day.isoformat()}/{segment}"
+
+
+def handover_name(number: int) -> str:
+    """Where the log publishes the handover of its `key` entry `number`, from 1."""
+    return f"keys/{number}"
 
 
 def read_log(seals: OpenTable) -> list[tlog.SealEntry]:
@@ -42,6 +49,42 @@ def read_log(seals: OpenTable) -> list[tlog.SealEntry]:
     if [row["index"] for row in rows] != list(range(committed)):
         raise ProofError(f"{seals.path}: expected the entries 0 to {committed - 1}, once each; the log was changed")
     return [tlog.parse_seal(row["entry"].encode()) for row in rows]
+
+
+def read_handovers(lake: Lake) -> list[bytes]:
+    """The published handovers, in order."""
+    found: list[bytes] = []
+    while (handover := lake.log.get(handover_name(len(found) + 1))) is not None:
+        found.append(handover)
+    return found
+
+
+def published_keys(lake: Lake) -> tlog.LogKeys:
+    """The keys of the log, followed from the lake's own by the published handovers.
+
+    Raises:
+        ProofError: a handover does not hold.
+    """
+    first = tlog.parse_vkey(lake.vkey)
+    return tlog.follow_handovers([first], read_handovers(lake)) or tlog.LogKeys((first,), ())
+
+
+def check_not_frozen(lake: Lake) -> None:
+    """Check that the log goes on: nothing comes after a `freeze` entry that was signed.
+
+    Raises:
+        InputError: it ended with one.
+    """
+    _, mark = newest_mark(lake.marks)
+    seals = lake.find(SEALS)
+    if mark is None or seals is None:
+        return
+    last = read_seal_file(seals, mark.size - 1)
+    if last.kind == "freeze":
+        raise InputError(
+            f"{lake.places.lake}: the log {lake.origin} was frozen at {last.time.isoformat()} and takes nothing more; "
+            "see docs/recovery.md, `A log that was frozen`"
+        )
 
 
 def check_names_go_on(lake: Lake, log: Sequence[tlog.SealEntry], people: PersonKeys) -> None:

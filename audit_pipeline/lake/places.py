@@ -65,11 +65,14 @@ class Places:
     dagster: Path
     cache: Path | None = None
     """Where runs keep copies of what they read from buckets again and again."""
+    signing_keys: tuple[str, ...] = ()
+    """URIs of the log's keys; none where they are files in `keys`."""
 
     @property
     def own(self) -> tuple[Place, ...]:
         """Where the pipeline writes: nothing there is a landed file."""
-        return tuple(place for name in fields(self) if name.name != "landing" and (place := getattr(self, name.name)))
+        others = ("landing", "signing_keys")
+        return tuple(p for name in fields(self) if name.name not in others and (p := getattr(self, name.name)))
 
     def with_copies(self, lake_id: str) -> "Places":
         """The same places, of whose buckets copies are kept for one lake, where the profile says that some are."""
@@ -100,7 +103,11 @@ def lies_in(inner: Place, outer: Place) -> bool:
 def to_plain(places: Places) -> dict[str, Any]:
     """Places as JSON has them, for another process that has the same environment."""
     given = {name.name: getattr(places, name.name) for name in fields(places)}
-    return {name: asdict(place) if isinstance(place, Bucket) else place and str(place) for name, place in given.items()}
+    keys = given.pop("signing_keys")
+    plain = {
+        name: asdict(place) if isinstance(place, Bucket) else place and str(place) for name, place in given.items()
+    }
+    return {**plain, "signing_keys": keys}
 
 
 def from_plain(said: Mapping[str, Any]) -> Places:
@@ -111,4 +118,5 @@ def from_plain(said: Mapping[str, Any]) -> Places:
             return None
         return Path(of) if isinstance(of, str) else Bucket(**{**of, "access": Access(**of["access"])})
 
-    return Places(**{name: place(of) for name, of in said.items()})  # type: ignore[arg-type]
+    places = {name: place(of) for name, of in said.items() if name != "signing_keys"}
+    return Places(**places, signing_keys=tuple(said["signing_keys"]))  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from datetime import date
 from itertools import permutations
 from pathlib import Path
 
+from audit_pipeline.attest import Attesters
 from audit_pipeline.errors import InputError, PolicyError
 from audit_pipeline.lake.clients import parse_uri
 from audit_pipeline.lake.places import Access, Bucket, Place, Places, lies_in
@@ -19,8 +20,10 @@ from audit_pipeline.sources.landing import Stream
 RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
 DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
 DIGESTED_FOLDERS = ("assets", "expectations", "resources")
-LOCAL = ("keys", "dagster", "cache")
+FOLDERS = ("keys", "dagster", "cache")
 """Places that are folders of this machine in every profile."""
+LOCAL = "local"
+"""The profile of one person's own machine, which may do without a passphrase."""
 _PROFILE_NAME = re.compile(r"[a-z0-9_-]+")
 
 
@@ -35,6 +38,7 @@ class Policy:
     """Hex, as docs/evidence-format.md section 5 says."""
     profile: str
     places: Places
+    attesters: Attesters
 
 
 def find_policy(environ: Mapping[str, str], start: Path) -> Path:
@@ -74,14 +78,17 @@ def load_policy(root: Path, environ: Mapping[str, str]) -> Policy:
         raise PolicyError(
             f"{root / 'assets'}: DailySeal starts {seal.start}, RunLogs {run_logs.start}; give both the same start"
         )
-    profile = environ.get("AUDIT_PROFILE") or "local"
+    profile = environ.get("AUDIT_PROFILE") or LOCAL
+    home = Path(environ.get("AUDIT_HOME") or root / "audit-home").absolute()
+    places, attesters = _load_profile(root, profile, home)
     return Policy(
         root=root,
         start=run_logs.start,
         streams=tuple(stream.stream() for stream in run_logs.streams),
         digest=policy_digest(root),
         profile=profile,
-        places=_load_places(root, profile, Path(environ.get("AUDIT_HOME") or root / "audit-home").absolute()),
+        places=places,
+        attesters=attesters,
     )
 
 
@@ -121,34 +128,59 @@ def only_component(root: Path, type_name: str, model: type[Model]) -> Model | No
     return found[0].parse(model) if found else None
 
 
-def _load_places(root: Path, profile: str, home: Path) -> Places:
+def _load_profile(root: Path, profile: str, home: Path) -> tuple[Places, Attesters]:
     if not _PROFILE_NAME.fullmatch(profile):
         raise PolicyError(f"AUDIT_PROFILE={profile!r}: expected lower-case letters, digits, '_' or '-'")
     file = root / "resources" / f"{profile}.yaml"
     documents = read_documents(file, read_text(file))
     if len(documents) != 1:
         raise PolicyError(f"{file}: expected one YAML document, got {len(documents)}")
-    attributes = documents[0].parse(PlacesAttributes)
-    texts = attributes.model_dump(exclude={"stores"}, exclude_none=True)
+    said = documents[0].parse(PlacesAttributes)
+    texts = said.model_dump(exclude={"stores", "signing_keys", "witnesses", "timestamps"}, exclude_none=True)
     found: dict[str, Place] = {}
     for name, text in texts.items():
         line = f"{file}:{documents[0].child(name).line}: {name}"
-        found[name] = _place(line, root, home, text, attributes.stores)
-        if name in LOCAL and isinstance(found[name], Bucket):
+        found[name] = _place(line, root, home, text, said.stores)
+        if name in FOLDERS and isinstance(found[name], Bucket):
             raise PolicyError(f"{line}: must be a folder of this machine")
+    keys = tuple(_key(root, home, uri) for uri in said.signing_keys)
+    _check_apart(documents[0], found, keys, profile)
+    places = Places(**found, signing_keys=keys)  # type: ignore[arg-type]
+    return places, Attesters(said.witnesses, said.timestamps)
+
+
+def _check_apart(document: Document, found: Mapping[str, Place], keys: Sequence[str], profile: str) -> None:
+    """Check that no place lies in another, and that who can write the lake can write neither keys nor marks.
+
+    On one machine marks may lie with the keys. Elsewhere they have credentials of their own, so a place of their own.
+    """
     for outer, inner in permutations(found, 2):
-        if lies_in(found[inner], found[outer]) and (outer, inner) != ("keys", "marks"):
-            line = f"{file}:{documents[0].child(inner).line}"
+        is_allowed = (outer, inner) == ("keys", "marks") and profile == LOCAL
+        if lies_in(found[inner], found[outer]) and not is_allowed:
             raise PolicyError(
-                f"{line}: {inner} lies inside {outer}; only marks may lie in keys, give it a folder of its own"
+                f"{document.file}:{document.child(inner).line}: {inner} lies inside {outer}; only marks may lie in "
+                f"keys, and only in the profile {LOCAL}; give it a folder of its own"
             )
+    for number, uri in enumerate(keys):
+        inside = [name for name in found if name != "keys" and uri.startswith("file:") and _has(found[name], uri)]
+        if inside:
+            line = document.child("signing_keys", number).line
+            raise PolicyError(f"{document.file}:{line}: a signing key lies inside {inside[0]}; keep it in keys")
     marks, others = found["marks"], [found[name] for name in ("lake", "evidence", "log")]
     if isinstance(marks, Bucket) and any(_same_writer(marks, other) for other in others):
         raise PolicyError(
-            f"{file}:{documents[0].child('marks').line}: marks lie in a bucket of the lake's, under the same identity: "
-            "who can rewrite the one could rewrite the other; give marks a bucket of their own"
+            f"{document.file}:{document.child('marks').line}: marks lie in a bucket of the lake's, under the same "
+            "identity: who can rewrite the one could rewrite the other; give marks a bucket of their own"
         )
-    return Places(**found)  # type: ignore[arg-type]
+
+
+def _has(place: Place, uri: str) -> bool:
+    return lies_in(Path(uri.removeprefix("file:")), place)
+
+
+def _key(root: Path, home: Path, uri: str) -> str:
+    """A key's URI with its path in full."""
+    return f"file:{_path(root, home, uri)}" if uri.startswith("file:") else uri
 
 
 def _same_writer(one: Bucket, other: Place) -> bool:
@@ -160,8 +192,7 @@ def _same_writer(one: Bucket, other: Place) -> bool:
 def _place(line: str, root: Path, home: Path, text: str, stores: Sequence[StoreAttributes]) -> Place:
     """The place that a path or URI of the profile names."""
     if "://" not in text:
-        path = text.removeprefix("file:")
-        return Path(os.path.abspath(root / path.replace("{home}", str(home))))
+        return _path(root, home, text)
     try:
         parse_uri(text)
     except InputError as err:
@@ -170,3 +201,20 @@ def _place(line: str, root: Path, home: Path, text: str, stores: Sequence[StoreA
     fitting = [store for store in stores if lies_in(Bucket(uri), Bucket(store.uri.rstrip("/")))]
     store = max(fitting, key=lambda store: len(store.uri), default=None)
     return Bucket(uri, store.access() if store else Access())
+
+
+def _path(root: Path, home: Path, text: str) -> Path:
+    return Path(os.path.abspath(root / text.removeprefix("file:").replace("{home}", str(home))))
+
+
+def key_passphrase(environ: Mapping[str, str]) -> bytes | None:
+    """What opens the keys of the profile that `environ` names.
+
+    Raises:
+        InputError: there is none, in a profile that is not for one person's own machine.
+    """
+    passphrase = environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None
+    profile = environ.get("AUDIT_PROFILE") or LOCAL
+    if passphrase is None and profile != LOCAL:
+        raise InputError(f"AUDIT_KEY_PASSPHRASE is not set: in the profile {profile} keys must have a passphrase")
+    return passphrase

@@ -6,9 +6,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from audit_pipeline.attest import check_witnesses
 from audit_pipeline.lake.clients import is_loopback
 from audit_pipeline.lake.places import Access
 from audit_pipeline.records import canonical
+from audit_pipeline.signers import KEY_SCHEMES
 from audit_pipeline.sources.landing import Stream
 
 MAPPED = "mapped_csv"
@@ -184,7 +186,7 @@ class StoreAttributes(BaseModel):
 
 
 class PlacesAttributes(BaseModel):
-    """A profile's file: a path or URI for each place, and how those in buckets are reached."""
+    """A profile's file: a path or URI for each place, how those in buckets are reached, and who signs and vouches."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -198,3 +200,20 @@ class PlacesAttributes(BaseModel):
     dagster: str
     cache: str | None = None
     stores: tuple[StoreAttributes, ...] = ()
+    signing_keys: tuple[str, ...] = ()
+    witnesses: str = ""
+    timestamps: str | None = None
+
+    @field_validator("signing_keys")
+    @classmethod
+    def _uris(cls, uris: tuple[str, ...]) -> tuple[str, ...]:
+        for uri in uris:
+            if not uri.startswith(KEY_SCHEMES):
+                raise ValueError(f"{uri!r}: expected one of {' '.join(KEY_SCHEMES)} and where the key is")
+        return uris
+
+    @field_validator("witnesses")
+    @classmethod
+    def _tlog_policy(cls, lines: str) -> str:
+        check_witnesses(lines)
+        return lines

@@ -60,7 +60,7 @@ SOURCE_COLUMNS = (
 SEAL_COLUMNS = (
     Column("index", _INT, "which entry of the log, from 0", True),
     Column("day", _DAY, "day it closes", True),
-    Column("kind", _TEXT, "seal; other kinds are reserved", True),
+    Column("kind", _TEXT, "seal; key, a new key of the log; freeze, its end", True),
     Column("segment", _INT, "which seal of the day, from 1", True),
     Column("sources", _INT, "sources under it", True),
     Column("records", _INT, "records under it", True),

@@ -9,15 +9,15 @@ from datetime import date
 
 from audit_pipeline.derive.event_files import version_of
 from audit_pipeline.lake.declared import EVIDENCE_TABLES, RECORDS, SEALS, SOURCES
+from audit_pipeline.lake.logbook import read_log
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.records.pseudonyms import PersonKeys
-from audit_pipeline.tlog import parse_vkey
 from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify.audited import check_audited
 from audit_pipeline.verify.derived import check_derived
 from audit_pipeline.verify.findings import CheckedLog, DayRange, Findings, Problem, Verification
 from audit_pipeline.verify.guarded import check_guards
-from audit_pipeline.verify.log import check_log, check_seals
+from audit_pipeline.verify.log import check_keys, check_log, check_seals
 from audit_pipeline.verify.rows import Entries, check_projection, check_rows, read_entries
 from audit_pipeline.verify.stored import Listed, check_bytes, check_names, read_inventories
 from audit_pipeline.verify.tables import Replay, check_files, replay_tables
@@ -45,15 +45,22 @@ def verify(
         return findings.verification(CheckedLog((), 0), {}, set(), days)
     records, sources, seals = (replays[table.name] for table in (RECORDS, SOURCES, SEALS))
     entries = read_entries(lake, records, findings)
-    verifiers = trust.logs if trust else (parse_vkey(lake.vkey),)
-    listed = findings.guard("inventory", lambda: read_inventories(lake, verifiers, findings)) or Listed()
+    log_entries = tuple(findings.guard("seals", lambda: read_log(seals.table)) or ())
+    keys = findings.guard("log", lambda: check_keys(lake, log_entries, trust, findings))
+    listed = findings.guard("inventory", lambda: read_inventories(lake, keys, findings)) if keys else None
+    listed = listed or Listed()
     is_wanted = _wanted(replays, entries, days)
     check_bytes(lake, listed, is_wanted, findings)
     for replay in replays.values():
         check_files(replay, is_wanted, findings)
-    log = findings.guard("seals", lambda: check_log(lake, seals.table, trust, listed.log_size, findings)) or CheckedLog(
-        (), 0
-    )
+    log = CheckedLog((), 0)
+    if keys is not None:
+        log = (
+            findings.guard(
+                "seals", lambda: check_log(lake, seals.table, log_entries, keys, trust, listed.log_size, findings)
+            )
+            or log
+        )
     sealed = check_seals(lake, log, entries.by_name, findings)
     objects = findings.guard(
         "sources", lambda: check_projection(lake, records, sources.table, entries, sealed, days, findings)

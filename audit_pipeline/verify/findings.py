@@ -32,8 +32,8 @@ class Verification:
     """What was checked and what holds."""
 
     levels: tuple[str, ...]
-    """`self-consistent`, `extends-own-mark`, `signed`, `extends-held`, `witnessed`: what was
-    shown; none where there are problems."""
+    """`self-consistent`, `extends-own-mark`, `signed`, `extends-held`, `witnessed`, `timestamped`: what
+    was shown; none where there are problems."""
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
     days: int

@@ -1,20 +1,21 @@
 """The bytes: every stored file against the inventories, and no file that nothing of ours put there."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.inventories import digest_files, inventory_name, inventory_numbers, read_inventory
-from audit_pipeline.lake.logbook import draft_name
+from audit_pipeline.lake.logbook import draft_name, handover_name
 from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT
 from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.objects import PROBE
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.stores import open_store
 from audit_pipeline.verify.findings import CheckedLog, Findings
+from audit_pipeline.verify.stamps import STAMP
 from audit_pipeline.verify.tables import Replay, pointed_version
 
 _OBJECT = re.compile(r"evidence/[a-z][a-z0-9_-]*/[0-9a-f]{64}/[0-9]+-[0-9]+(\.line)?(\.[0-9]+)?\.zst")
@@ -39,14 +40,14 @@ class Listed:
     """Entries of the log that are covered, so a checkpoint was of no fewer."""
 
 
-def read_inventories(lake: Lake, verifiers: Sequence[tlog.Verifier], findings: Findings) -> Listed:
-    """The chain of inventories, each signed by the log's key, and no shorter than the newest mark says."""
+def read_inventories(lake: Lake, keys: tlog.LogKeys, findings: Findings) -> Listed:
+    """The chain of inventories, each signed by the key in force, and no shorter than the newest mark says."""
     numbers = inventory_numbers(lake)
     listed = Listed(numbers=tuple(numbers))
     if gaps := [number for at, number in enumerate(numbers, start=1) if number != at]:
         findings.add("inventory", f"inventory {gaps[0]}: the one before is missing, or this was put there; {_CURE}")
     for number in numbers:
-        found = findings.guard("inventory", lambda number=number: read_inventory(lake, number, verifiers))  # type: ignore[misc]
+        found = findings.guard("inventory", lambda number=number: _read(lake, number, keys, listed.log_size))  # type: ignore[misc]
         inventory, digest = found or (None, None)
         if inventory is None or digest is None:
             continue
@@ -62,6 +63,17 @@ def read_inventories(lake: Lake, verifiers: Sequence[tlog.Verifier], findings: F
     if marked is not None and marked not in listed.digests[-2:]:
         findings.add("inventory", f"none of the newest inventories is the one that the mark names: {marked}; {_CURE}")
     return listed
+
+
+def _read(lake: Lake, number: int, keys: tlog.LogKeys, size: int) -> tuple[tlog.Inventory, str] | tuple[None, None]:
+    """An inventory signed by a key that was in force when it was made, after others that cover `size` entries.
+
+    Two were where it is the first to cover a `key` entry: another worker may have begun it before.
+    """
+    found = read_inventory(lake, number, keys.keys)
+    if found[0] is not None:
+        read_inventory(lake, number, {keys.in_force(size), keys.in_force(max(found[0].log_size, size))})
+    return found
 
 
 def _check_not_replaced(inventory: tlog.Inventory, listed: Listed, findings: Findings) -> None:
@@ -97,10 +109,14 @@ def check_names(
     known.update(path for replay in replays.values() for path in replay.stored())
     known.update(f"evidence/{draft_name(seal.day, seal.segment)}" for seal in log.entries)
     known.update(("log/checkpoint", "log/vkey"))
+    handovers = sum(seal.kind == "key" for seal in log.entries)
     by_themselves = {"log/checkpoint", *(f"evidence/{inventory_name(n)}" for n in listed.numbers)}
+    by_themselves.update(f"log/{handover_name(number)}" for number in range(1, handovers + 1))
     waiting, left = 0, []
     for path in _stored_files(lake, findings):
         if path in listed.files or path in by_themselves:
+            continue
+        if STAMP.fullmatch(path):  # compared with the entries too
             continue
         if path in known or _is_tile(path):  # a tile's bytes are compared with the entries
             waiting += 1
