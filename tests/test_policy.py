@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from audit_pipeline.errors import InputError, PolicyError
-from audit_pipeline.policy import add_stream, find_policy, init_project, key_passphrase, load_policy, policy_digest
+from audit_pipeline.policy import add_stream, find_policy, init_project, load_policy, policy_digest, profile_passphrase
 from audit_pipeline.policy.project import WORKSPACE
 from audit_pipeline.sources.landing import Stream
 
@@ -343,7 +343,7 @@ def test_elsewhere_than_on_ones_own_machine_marks_have_a_place_of_their_own(root
 
 
 def test_elsewhere_than_on_ones_own_machine_keys_have_a_passphrase() -> None:
-    assert key_passphrase({}) is None
-    assert key_passphrase({"AUDIT_PROFILE": "team", "AUDIT_KEY_PASSPHRASE": "secret"}) == b"secret"
+    assert profile_passphrase({}) is None
+    assert profile_passphrase({"AUDIT_PROFILE": "team", "AUDIT_KEY_PASSPHRASE": "secret"}) == b"secret"
     with pytest.raises(InputError, match="AUDIT_KEY_PASSPHRASE is not set: in the profile team"):
-        key_passphrase({"AUDIT_PROFILE": "team"})
+        profile_passphrase({"AUDIT_PROFILE": "team"})

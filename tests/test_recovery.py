@@ -230,32 +230,49 @@ def test_an_older_backup(sealed: LakeForTests, folders: tuple[str, ...]) -> None
     assert (b'{"c":1}', "ok", "") in sealed.records()
 
 
-def test_a_log_that_has_ended_is_cited_by_the_next(tmp_path: Path) -> None:
-    """Step 2 of `An older backup`, as it is written there."""
+def shell(script: str, folder: Path) -> str:
+    """What a person's shell prints, with the commands on its PATH and nothing of ours in its environment."""
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for name in ("AUDIT_HOME", "AUDIT_POLICY", "AUDIT_PROFILE"):
         environ.pop(name, None)
-
-    def shell(script: str, folder: Path) -> str:
-        done = subprocess.run(
-            ["bash", "-euc", script], cwd=folder, env=environ, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    shell("audit-pipeline init audit-1", tmp_path)
-    old = tmp_path / "audit-1"
-    shell(
-        "mkdir -p audit-home/landing/runs/$(date -u +%F) && echo '{}' > audit-home/landing/runs/$(date -u +%F)/a.jsonl",
-        old,
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=folder, env=environ, capture_output=True, text=True, check=False
     )
-    shell("audit-pipeline run", old)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_once(folder: Path) -> Path:
+    """A project with one sealed day."""
+    shell("audit-pipeline init audit-1", folder)
+    day = "audit-home/landing/runs/$(date -u +%F)"
+    shell(f"mkdir -p {day} && echo '{{}}' > {day}/a.jsonl && audit-pipeline run", folder / "audit-1")
+    return folder / "audit-1"
+
+
+def check_cited(old: Path, new: Path) -> None:
+    assert "extends-own-mark" in shell("audit-pipeline verify", new)
+    cited = shell('audit-pipeline query "SELECT record FROM records" --json', new)
+    assert (old / "audit-home/log/checkpoint").read_text().splitlines()[0] in cited
+
+
+def test_a_log_that_has_ended_is_cited_by_the_next(tmp_path: Path) -> None:
+    """Step 2 of `An older backup`, as it is written there."""
+    old = run_once(tmp_path)
 
     shell(commands("An older backup"), old)
 
-    assert "extends-own-mark" in shell("audit-pipeline verify", tmp_path / "audit-2")
-    cited = shell('audit-pipeline query "SELECT record FROM records" --json', tmp_path / "audit-2")
-    assert (old / "audit-home/log/checkpoint").read_text().splitlines()[0] in cited
+    check_cited(old, tmp_path / "audit-2")
+
+
+def test_a_log_that_was_frozen(tmp_path: Path) -> None:
+    old = run_once(tmp_path)
+    shell("audit-pipeline freeze --yes", old)
+
+    shell(commands("A log that was frozen"), old)
+
+    check_cited(old, tmp_path / "audit-2")
+    assert "frozen" in shell("audit-pipeline verify", old)
 
 
 def commands(heading: str) -> str:

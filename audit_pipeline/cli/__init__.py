@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from audit_pipeline.cli.keys import freeze, key
 from audit_pipeline.cli.looking import query, status, verify
 from audit_pipeline.cli.project import add_stream, init, keygen
 from audit_pipeline.cli.proving import check, prove
@@ -42,5 +43,5 @@ def main() -> None:
     """Turns RLHF run logs into tables with evidence that anyone can check later."""
 
 
-for command in (init, add_stream, keygen, demo, run, ui, verify, prove, check, query, status):
+for command in (init, add_stream, keygen, demo, run, ui, verify, prove, check, query, status, key, freeze):
     main.add_command(command)

@@ -33,7 +33,9 @@ def lake_here(trust: "Trust | None" = None) -> "Lake":
 
 
 def passphrase() -> bytes | None:
-    return os.environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None
+    from audit_pipeline.policy import profile_passphrase
+
+    return profile_passphrase(os.environ)
 
 
 def utc_now() -> datetime:

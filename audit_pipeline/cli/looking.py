@@ -18,6 +18,7 @@ CURES = {
     "signed": "give --trust FILE with the line `log <vkey>`, the vkey as you were told it",
     "extends-held": "give --trust FILE with a checkpoint that you hold, as --save-trust keeps one",
     "witnessed": "give --trust FILE with witnesses and a quorum, whose cosignatures the checkpoint has",
+    "timestamped": "give --trust FILE with a line `timestamper`; without problems, run again until the stamp is there",
 }
 """The levels that can be required, each with what to do where it is not shown."""
 
@@ -61,6 +62,7 @@ def verify(
     as_json: bool,
 ) -> None:
     """Compare what is stored with what was signed, and say what holds."""
+    from audit_pipeline.attest.stamps import require_library
     from audit_pipeline.cli.trusting import read_trust, save_trust
     from audit_pipeline.lake.keys import load_person_keys
     from audit_pipeline.verify.apart import verify_apart
@@ -68,6 +70,8 @@ def verify(
     if first and last and first > last:
         raise click.UsageError("--from is after --to")
     trust = read_trust(trust_file) if trust_file else None
+    if trust and trust.timestampers:
+        require_library()
     lake = lake_here(trust)
     _require_begun(lake, trust)
     people = load_person_keys(lake.places.keys, passphrase()) if derive else None

@@ -23,7 +23,7 @@ ABOUT_THE_KEY = """\
 Keep copies of all files in {keys} in a safe place, away from the lake.
 - If the key or its passphrase is lost, this log can take no further day. What is sealed can still be verified, with the
   vkey; new days need a new home with a new key and another origin.
-- Whoever has key.pem can sign a forged log. The vkey is public: give it to those who will verify.
+- Whoever has the signing key can sign a forged log. The vkey is public: give it to those who will verify.
 - pseudonym.pem and bounding.pem give people their names in the event tables. Without them no further events are made;
   whoever has them can tell whether a name they guess is somebody's.\
 """
@@ -69,9 +69,19 @@ def keygen(origin_prefix: str) -> None:
 
 
 def _make_keys(places: "Places", prefix: str) -> None:
-    from audit_pipeline.lake.keys import make_keys
+    from audit_pipeline.errors import InputError
+    from audit_pipeline.lake.keys import adopt_key, make_keys
+    from audit_pipeline.signers import load_signer
 
-    vkey = make_keys(places.keys, prefix, os.urandom, passphrase())
-    click.echo(f"Key: {places.keys}/key.pem ({'with a' if passphrase() else 'no'} passphrase)")
+    secret = passphrase()
+    if not places.signing_keys:
+        vkey = make_keys(places.keys, prefix, os.urandom, secret)
+        where = f"{places.keys}/key.pem ({'with a' if secret else 'no'} passphrase)"
+    elif len(places.signing_keys) == 1:
+        (where,) = places.signing_keys
+        vkey = adopt_key(places.keys, prefix, lambda name: load_signer(where, name, secret), os.urandom, secret)
+    else:
+        raise InputError("signing_keys of the profile: a log begins with one key; name the others when you rotate")
+    click.echo(f"Key: {where}")
     click.echo(f"vkey: {vkey}")
     click.echo(ABOUT_THE_KEY.format(keys=places.keys))

@@ -58,7 +58,12 @@ def read_state(policy: Policy) -> dict[str, Any]:
             "policy": policy.root,
             "policy_digest": policy.digest,
             "profile": policy.profile,
-            **{name: getattr(policy.places, name) for name in policy.places.__dataclass_fields__},
+            **{
+                name: getattr(policy.places, name)
+                for name in policy.places.__dataclass_fields__
+                if name != "signing_keys"
+            },
+            "signing_keys": list(policy.places.signing_keys) or f"files in {policy.places.keys}",
         },
     }
 

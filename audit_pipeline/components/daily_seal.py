@@ -83,6 +83,8 @@ class DailySeal(dg.Component, dg.Model, dg.Resolvable):
             (day,) = partition_days(context)
             audited = take_in_audit_rows(lake, day, now=utc_now, entropy=system_entropy)
             report = _seal_day(lake, policy, day, {**data_files_written(context), **_data_files(audited)})
+            for warning in report.warnings:
+                context.log.warning(warning)
             take_inventory(lake, passphrase=key_passphrase(), checked=report.checked)
             context.log.info(f"{day}: {'sealed' if report.is_new else 'unchanged'}, log size {report.log_size}")
             return dg.MaterializeResult(metadata=_seal_metadata(lake, report))
@@ -144,6 +146,7 @@ def _seal_day(lake: Lake, policy: Policy, day: date, written: Mapping[str, str])
         now=utc_now,
         entropy=system_entropy,
         written=written,
+        attesters=policy.attesters,
     )
 
 
@@ -186,6 +189,7 @@ def _seal_metadata(lake: Lake, report: SealReport) -> Mapping[str, dg.MetadataVa
         specs.IS_NEW: dg.MetadataValue.bool(report.is_new),
         specs.CHECKPOINT: dg.MetadataValue.md(f"```\n{report.checkpoint}\n```"),
         specs.PATH: dg.MetadataValue.path(str(SEALS.uri(lake.places.lake))),
+        **({specs.WARNINGS: dg.MetadataValue.text("; ".join(report.warnings))} if report.warnings else {}),
     }
 
 

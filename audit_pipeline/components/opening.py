@@ -9,7 +9,7 @@ import dagster as dg
 
 from audit_pipeline.errors import PolicyError
 from audit_pipeline.lake.opened import Lake, open_lake
-from audit_pipeline.policy import Policy, find_policy, load_policy
+from audit_pipeline.policy import Policy, find_policy, load_policy, profile_passphrase
 from audit_pipeline.sources.landing import Stream
 
 
@@ -44,7 +44,7 @@ def partition_days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCon
 
 def key_passphrase() -> bytes | None:
     """What opens the keys of the profile, if they were made with one."""
-    return os.environ.get("AUDIT_KEY_PASSPHRASE", "").encode() or None
+    return profile_passphrase(os.environ)
 
 
 def utc_now() -> datetime:

@@ -5,7 +5,7 @@ Nothing is read but the folder and the environment that is passed in: AUDIT_POLI
 AUDIT_HOME (default `<policy>/audit-home`).
 """
 
-from audit_pipeline.policy.loading import Policy, find_policy, key_passphrase, load_policy, policy_digest
+from audit_pipeline.policy.loading import Policy, find_policy, load_policy, policy_digest, profile_passphrase
 from audit_pipeline.policy.project import add_stream, init_project
 
-__all__ = ["Policy", "add_stream", "find_policy", "init_project", "key_passphrase", "load_policy", "policy_digest"]
+__all__ = ["Policy", "add_stream", "find_policy", "init_project", "load_policy", "policy_digest", "profile_passphrase"]

@@ -207,7 +207,7 @@ def _path(root: Path, home: Path, text: str) -> Path:
     return Path(os.path.abspath(root / text.removeprefix("file:").replace("{home}", str(home))))
 
 
-def key_passphrase(environ: Mapping[str, str]) -> bytes | None:
+def profile_passphrase(environ: Mapping[str, str]) -> bytes | None:
     """What opens the keys of the profile that `environ` names.
 
     Raises:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit_pipeline.cli import main
+from audit_pipeline.cli.keys import key
 from audit_pipeline.policy import load_policy
 from tests.cli.conftest import HEAVY, Command
 
@@ -36,7 +37,10 @@ def test_every_command_and_option_has_help(name: str) -> None:
 
 
 def test_exactly_these_commands_exist() -> None:
-    assert set(main.commands) == set("init add-stream keygen demo run ui verify prove check query status".split())
+    assert set(main.commands) == set(
+        "init add-stream keygen demo run ui verify prove check query status key freeze".split()
+    )
+    assert set(key.commands) == {"rotate"}
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["verify"], ["status"], ["query", "SELECT 1"], ["ui"], ["keygen"]])
