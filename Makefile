@@ -8,8 +8,9 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
+export PATH := $(PATH):$(CURDIR)/.programs/node_modules/.bin
 
-.PHONY: install demo test test-slow test-all real-runs lint format docs screenshots bench bench-growth clean
+.PHONY: install programs demo test test-slow test-all real-runs lint format docs screenshots bench bench-growth clean
 
 install: $(STAMP)
 
@@ -18,6 +19,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# Store servers that npm has, for the tests of Azure and of a store that is refused; needs node. Without them these are skipped.
+programs:
+	npm install --silent --no-audit --no-fund --prefix .programs azurite@3.35 s3rver@3.7
 
 # A day of sample logs of several tools, through Dagster, sealed, verified, and a tampered copy found out.
 demo: $(STAMP)

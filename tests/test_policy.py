@@ -1,10 +1,14 @@
 import hashlib
+import json
+import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from audit_pipeline.errors import InputError, PolicyError
+from audit_pipeline.lake.places import Access, Bucket, from_plain, to_plain
+from audit_pipeline.lake.stores import open_store
 from audit_pipeline.policy import add_stream, find_policy, init_project, load_policy, policy_digest, profile_passphrase
 from audit_pipeline.policy.project import WORKSPACE
 from audit_pipeline.sources.landing import Stream
@@ -68,7 +72,7 @@ def test_a_profile_is_a_plain_name_of_a_file_that_exists(root: Path, profile: st
 
 def test_the_digest_is_that_of_the_evidence_format(root: Path) -> None:
     paths = ["assets/README.md", RUN_LOGS, "assets/seal/defs.yaml", "expectations/README.md"]
-    paths += ["resources/README.md", "resources/local.yaml"]
+    paths += [f"resources/{name}" for name in ("README.md", "aws.yaml", "azure.yaml", "gcp.yaml", "local.yaml")]
     lines = [f"{hashlib.sha256((root / path).read_bytes()).hexdigest()} {path}\n" for path in paths]
 
     assert load_policy(root, {}).digest == hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -216,6 +220,70 @@ def test_a_place_that_is_missing_or_unknown_is_refused(root: Path) -> None:
 
     with pytest.raises(PolicyError, match=r"local\.yaml"):
         load_policy(root, {})
+
+
+@pytest.mark.parametrize("profile", ["aws", "gcp", "azure"])
+def test_the_shipped_profiles_name_a_place_in_a_bucket_for_all_but_what_stays_on_the_machine(
+    root: Path, profile: str
+) -> None:
+    places = load_policy(root, {"AUDIT_PROFILE": profile}).places
+
+    kept_here = {name for name in places.__dataclass_fields__ if isinstance(getattr(places, name), Path)}
+    assert kept_here == {"keys", "dagster", "cache"}
+    assert from_plain(json.loads(json.dumps(to_plain(places)))) == places
+
+
+def test_of_several_stores_that_fit_the_longest_says_how_a_place_is_reached(root: Path) -> None:
+    file = root / "resources/local.yaml"
+    edit(file, '"{home}/lake"', "s3://b/lake")
+    edit(file, '"{home}/log"', "s3://b/log")
+    stores = '  - uri: "s3://b"\n    region: "r1"\n  - uri: "s3://b/log"\n    region: "r2"\n    locked: true\n'
+    file.write_text(f"{file.read_text()}stores:\n{stores}")
+
+    places = load_policy(root, {}).places
+
+    assert places.lake == Bucket("s3://b/lake", Access(region="r1"))
+    assert places.log == Bucket("s3://b/log", Access(region="r2", is_locked=True))
+
+
+@pytest.mark.parametrize(
+    ("place", "written", "why"),
+    [
+        ("lake", "s3://", "expected s3://BUCKET"),
+        ("lake", "ftp://host/x", "expected s3://BUCKET"),
+        ("lake", "abfss://container/x", "expected s3://BUCKET"),
+        ("keys", "s3://bucket/keys", "must be a folder of this machine"),
+        ("marks", "s3://lakes-bucket/marks", "give marks a bucket of their own"),
+        ("evidence", "s3://lakes-bucket/lake/evidence", "evidence lies inside lake"),
+    ],
+)
+def test_a_place_that_no_store_can_be_is_refused_with_its_line(root: Path, place: str, written: str, why: str) -> None:
+    file = root / "resources/local.yaml"
+    if place != "lake":
+        edit(file, '"{home}/lake"', '"s3://lakes-bucket/lake"')
+    edit(file, f"\n{place}: ", f'\n{place}: "{written}"\n# was: ')
+
+    with pytest.raises(PolicyError, match=rf"local\.yaml:\d+: .*{why}"):
+        load_policy(root, {})
+
+
+def test_an_endpoint_without_tls_is_on_this_machine(root: Path) -> None:
+    file = root / "resources/local.yaml"
+    file.write_text(f'{file.read_text()}stores:\n  - uri: "s3://b"\n    endpoint: "http://minio.example.com"\n')
+
+    with pytest.raises(PolicyError, match="expected https://"):
+        load_policy(root, {})
+
+
+@pytest.mark.parametrize(("uri", "extra"), [("s3://b/x", "aws"), ("gs://b/x", "gcp"), ("abfss://b@a.host/x", "azure")])
+def test_a_bucket_whose_libraries_are_not_installed_names_the_extra(
+    uri: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.delitem(sys.modules, "audit_pipeline.lake.buckets", raising=False)
+
+    with pytest.raises(InputError, match=rf"needs the extra `{extra}`"):
+        open_store(Bucket(uri))
 
 
 def test_a_stream_is_added_and_the_comments_stay(root: Path) -> None:

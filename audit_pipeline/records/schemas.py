@@ -45,7 +45,12 @@ SOURCE_COLUMNS = (
     Column("format_evidence", _TEXT, "why it is taken for this format", True),
     Column("mapping", _TEXT, "what the policy says of its columns, as canonical JSON, where the format needs it said"),
     Column("size_bytes", _INT, "size of the landed file then", True),
-    Column("mtime_ns", _INT, "its modification time then, ns since 1970", True),
+    Column(
+        "mtime_ns",
+        _INT,
+        "its modification time then, ns since 1970; of an object in a bucket, its second and a digest of its etag",
+        True,
+    ),
     Column("is_complete", pa.bool_(), "whether the file, as it was then, is taken in to its end", True),
     Column("resume_at", _INT, "byte at which the next snapshot starts", True),
     Column("resume_position", _INT, "position of the next record", True),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 from tests.stores.servers import Server
 
@@ -31,6 +32,8 @@ class FaultProxy(ThreadingHTTPServer):
         self.left = 0
         self.requests: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.put: set[str] = set()
+        """Paths of the objects put."""
         self._random, self._lock = random.Random(seed), threading.Lock()
 
     @property
@@ -72,6 +75,8 @@ class _Passing(BaseHTTPRequestHandler):
     def _pass(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server.fault(self.command)
+        if self.command == "PUT":
+            self.server.put.add(unquote(self.path.partition("?")[0]))
         if fault == "lost":
             return self._hang_up()
         if fault in ("503", "429"):
