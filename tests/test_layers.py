@@ -33,6 +33,7 @@ LAYERS = {
     "check": APPLICATION,
     "lookup": APPLICATION,
     "prove": APPLICATION,
+    "releasing": APPLICATION,
     "samples": APPLICATION,
     "components": FACE,
     "definitions": FACE,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from audit_pipeline.lake.places import Place
-from audit_pipeline.records import schemas
+from audit_pipeline.records import releases, schemas
 from audit_pipeline.records.events import EVENT_SCHEMAS
 
 
@@ -31,6 +31,8 @@ RECORDS = Table("records", "restricted", schemas.RECORDS, ("day", "source_id", "
 SOURCES = Table("sources", "restricted", schemas.SOURCES, ("day", "source_id", "position"))
 SEALS = Table("seals", "audit", schemas.SEALS, ("day", "index"))
 EVIDENCE_TABLES = (RECORDS, SOURCES, SEALS)
+LEDGER = Table("privacy_ledger", "audit", releases.LEDGER, ("day", "number"))
+RELEASES = Table("releases", "released", releases.RELEASES, ("day",))
 EVENTS = {
     name: Table(name, "restricted", schema, ("day", "event_id", "run_id"), is_append_only=False)
     for name, schema in EVENT_SCHEMAS.items()
@@ -38,7 +40,7 @@ EVENTS = {
 """The event tables, by name."""
 
 VERIFICATIONS = Table("verifications", "audit", schemas.VERIFICATIONS, ("day",), waits=True)
-AUDIT_TABLES = (VERIFICATIONS,)
+AUDIT_TABLES = (VERIFICATIONS, LEDGER, RELEASES)
 """What the pipeline writes about itself; their rows become records of the stream `_audit`."""
 
 TABLES = {table.name: table for table in (*EVIDENCE_TABLES, *EVENTS.values(), *AUDIT_TABLES)}

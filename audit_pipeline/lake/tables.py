@@ -116,6 +116,12 @@ class OpenTable:
             return self._read(columns, None, self.active_files())
         return self._read(columns, pc.field("day") == day, self._files_with("day", day, day))
 
+    def read_by_file(self, columns: Sequence[str], first: date, last: date) -> Iterator[tuple[str, pa.Table]]:
+        """(data file, its rows of the days `first` to `last`), one file in memory at a time; else as `read`."""
+        between = (pc.field("day") >= first) & (pc.field("day") <= last)
+        for name in self._files_with("day", first, last):
+            yield name, self._read(columns, between, [name])
+
     def read_runs(self, columns: Sequence[str], run_ids: Collection[str], is_read: Callable[[str], bool]) -> pa.Table:
         """Rows of some runs, of the data files that `is_read` says yes to by name; else as `read`."""
         names = [name for name in self._files_with("run_id", min(run_ids), max(run_ids)) if is_read(name)]

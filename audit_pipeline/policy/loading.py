@@ -15,10 +15,13 @@ from audit_pipeline.lake.clients import parse_uri
 from audit_pipeline.lake.places import Access, Bucket, Place, Places, lies_in
 from audit_pipeline.policy.documents import Document, Model, read_documents, read_text
 from audit_pipeline.policy.models import DailySealAttributes, PlacesAttributes, RunLogsAttributes, StoreAttributes
+from audit_pipeline.policy.privacy import PrivacySummariesAttributes
+from audit_pipeline.privacy.release import Plan
 from audit_pipeline.sources.landing import Stream
 
 RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
 DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
+PRIVACY_TYPE = "audit_pipeline.components.PrivacySummaries"
 DIGESTED_FOLDERS = ("assets", "expectations", "resources")
 FOLDERS = ("keys", "dagster", "cache")
 """Places that are folders of this machine in every profile."""
@@ -39,6 +42,8 @@ class Policy:
     profile: str
     places: Places
     attesters: Attesters
+    summaries: Plan | None = None
+    """What is published about annotators' work, where anything is."""
 
 
 def find_policy(environ: Mapping[str, str], start: Path) -> Path:
@@ -78,6 +83,11 @@ def load_policy(root: Path, environ: Mapping[str, str]) -> Policy:
         raise PolicyError(
             f"{root / 'assets'}: DailySeal starts {seal.start}, RunLogs {run_logs.start}; give both the same start"
         )
+    privacy = only_component(root, PRIVACY_TYPE, PrivacySummariesAttributes)
+    if privacy and privacy.start != run_logs.start:
+        raise PolicyError(
+            f"{root / 'assets'}: PrivacySummaries starts {privacy.start}, RunLogs {run_logs.start}; give both the same"
+        )
     profile = environ.get("AUDIT_PROFILE") or LOCAL
     home = Path(environ.get("AUDIT_HOME") or root / "audit-home").absolute()
     places, attesters = _load_profile(root, profile, home)
@@ -89,6 +99,7 @@ def load_policy(root: Path, environ: Mapping[str, str]) -> Policy:
         profile=profile,
         places=places,
         attesters=attesters,
+        summaries=privacy.plan() if privacy else None,
     )
 
 

@@ -18,6 +18,7 @@ from audit_pipeline.verify.derived import check_derived
 from audit_pipeline.verify.findings import CheckedLog, DayRange, Findings, Problem, Verification
 from audit_pipeline.verify.guarded import check_guards
 from audit_pipeline.verify.log import check_keys, check_log, check_seals
+from audit_pipeline.verify.released import check_released
 from audit_pipeline.verify.rows import Entries, check_projection, check_rows, read_entries
 from audit_pipeline.verify.stored import Listed, check_bytes, check_names, read_inventories
 from audit_pipeline.verify.tables import Replay, check_files, replay_tables
@@ -67,6 +68,7 @@ def verify(
     )
     check_rows(records, entries, days, findings)
     check_audited(replays, findings)
+    check_released(lake, findings)
     if people is not None:
         check_derived(lake, replays, entries.versions(days), people, findings)
     if days.is_open:
