@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
 export PATH := $(PATH):$(CURDIR)/.programs/node_modules/.bin
 
-.PHONY: install programs demo test test-slow test-all real-runs lint format docs screenshots bench bench-growth clean
+.PHONY: install programs demo test test-slow test-all real-runs lint format docs screenshots bench bench-growth bench-privacy clean
 
 install: $(STAMP)
 
@@ -68,6 +68,10 @@ bench: $(STAMP)
 bench-growth: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/growth.py
+
+# Errors of private summaries, and what they cost beside exact aggregation.
+bench-privacy: $(STAMP)
+	$(BIN)/python benchmarks/privacy.py
 
 # Needs chromium. Pictures of the UI on the demo's home.
 screenshots: demo

@@ -12,6 +12,7 @@ from types import ModuleType
 import dagster as dg
 
 from audit_pipeline.components.daily_audit import build_daily_audit
+from audit_pipeline.components.privacy_summaries import GROUP
 from audit_pipeline.policy import find_policy, load_policy
 
 
@@ -23,7 +24,9 @@ def build_definitions(root: Path) -> dg.Definitions:
     """
     load_policy(root, os.environ)  # before Dagster reads the same files, whose errors have no line for nested keys
     tree = dg.ComponentTree.from_module(defs_module=assets_module(root), project_root=root)
-    return dg.Definitions.merge(tree.build_defs(), build_daily_audit(dg.AssetSelection.all(), root))
+    # Releases have windows of their own, and jobs that wait for these to be over.
+    daily = dg.AssetSelection.all() - dg.AssetSelection.groups(GROUP)
+    return dg.Definitions.merge(tree.build_defs(), build_daily_audit(daily, root))
 
 
 def assets_module(root: Path) -> ModuleType:

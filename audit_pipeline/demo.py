@@ -11,12 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_pipeline.cli.jobs import run_days
+from audit_pipeline.cli.jobs import run_days, run_releases
 from audit_pipeline.errors import InputError, ProofError
-from audit_pipeline.lake.declared import RECORDS, SOURCES
+from audit_pipeline.lake.declared import RECORDS, RELEASES, SOURCES
 from audit_pipeline.lake.keys import make_keys
 from audit_pipeline.lake.opened import Lake, open_lake
-from audit_pipeline.policy import init_project, load_policy
+from audit_pipeline.policy import Policy, init_project, load_policy
+from audit_pipeline.privacy.unit import Window
 from audit_pipeline.samples import write_sample_logs
 from audit_pipeline.tlog import parse_vkey
 from audit_pipeline.tlog.trust import Trust
@@ -55,10 +56,11 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
             raise ProofError(f"{done.day}: run {done.run_id} failed: {'; '.join(done.failures)}")
         say(f"3. {done.day}: taken in, sealed, verified, typed view derived (run {done.run_id})")
     lake = open_lake(policy.places)
+    say(f"4. {_release(policy, days[-1])}")
     found = verify(lake, trust=Trust((parse_vkey(vkey),)))
     if found.problems:
         raise ProofError(f"the demo's own lake does not verify: {found.problems[0].message}")
-    say(f"4. Verified: {found.records} records of {found.days} days; shown: {', '.join(found.levels)}")
+    say(f"5. Verified: {found.records} records of {found.days} days; shown: {', '.join(found.levels)}")
     _show_tampering(lake, home / "tampered", vkey, say)
     command = "audit-pipeline" if shutil.which("audit-pipeline") else Path(sys.executable).with_name("audit-pipeline")
     say(_WHERE_TO_LOOK.format(home=home, command=command))
@@ -76,6 +78,24 @@ def _prepare_home(home: Path) -> None:
     # With its places fixed, the folder works by itself: `cd` into it, whatever AUDIT_HOME says.
     profile = home / "resources" / "local.yaml"
     profile.write_text(profile.read_text().replace("{home}/", "./"))
+    # A demo has few days: its summaries are of one day each, not of a week.
+    privacy = home / "assets" / "privacy" / "defs.yaml"
+    privacy.write_text(privacy.read_text().replace("window: weekly", "window: daily"))
+
+
+def _release(policy: Policy, day: date) -> str:
+    """Publish the summaries of one day; what they say of how many annotators there were."""
+    assert policy.summaries is not None
+    due = [(release, Window("daily", day)) for release in policy.summaries.releases]
+    for done in run_releases(policy.root, policy.places.dagster, due):
+        if done.failures:
+            raise ProofError(f"{done.release}: run {done.run_id} failed: {'; '.join(done.failures)}")
+    (row,) = open_lake(policy.places).open(RELEASES).read(["numbers"], day).to_pylist()
+    number = next(number for number in row["numbers"] if number["statistic"] == "annotators")
+    return (
+        f"Summaries of {day} that protect annotators, with noise made for hundreds of them: there were "
+        f"{max(0, number['lower']):.0f} to {number['upper']:.0f} (95%)"
+    )
 
 
 def _show_tampering(lake: Lake, copy: Path, vkey: str, say: Say) -> None:
@@ -85,7 +105,7 @@ def _show_tampering(lake: Lake, copy: Path, vkey: str, say: Say) -> None:
     places = dataclasses.replace(lake.places, lake=copy / "lake", evidence=copy / "evidence", log=copy / "log")
     forged = dataclasses.replace(lake, places=places)
     file = copy / "lake" / RECORDS.area / RECORDS.name / forged.open(RECORDS).active_files()[-1]
-    say(f"5. In a copy, one bit changed: byte {flip_bit(file)} of {file}")
+    say(f"6. In a copy, one bit changed: byte {flip_bit(file)} of {file}")
     found = verify(forged, trust=Trust((parse_vkey(vkey),)))
     if not found.problems:
         raise ProofError(f"{copy}: a bit was changed and verify did not find it")
@@ -128,6 +148,7 @@ Where to look next:
   {command} verify
   {command} query "SELECT day, stream, path, format, records, quarantined FROM sources ORDER BY ALL"
   {command} query "SELECT day, status, reason, count(*) AS n FROM records GROUP BY ALL ORDER BY ALL"
+  {command} query "SELECT day, unnest(numbers, recursive := true) FROM releases"
   {command} status
   {command} ui        # Dagster, with the runs above\
 """

@@ -1,7 +1,7 @@
 """The daily job, run in this process on a Dagster instance that the UI shows as well."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -9,7 +9,10 @@ from pathlib import Path
 import dagster as dg
 
 from audit_pipeline.components.daily_audit import JOB, REHASH_CONFIG
+from audit_pipeline.components.privacy_summaries import job_name
 from audit_pipeline.definitions import build_definitions
+from audit_pipeline.privacy.release import Release
+from audit_pipeline.privacy.unit import Window
 
 INSTANCE_YAML = """\
 # Written once; yours to change. Runs that the UI starts wait for each other: they work on the same tables.
@@ -55,11 +58,43 @@ def run_days(root: Path, instance_folder: Path, days: list[date], *, rehash: boo
             yield DayRun(day, finished.run_id, tuple(_failures(finished)))
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseRun:
+    """One run of a release of one window."""
+
+    release: str
+    window: str
+    run_id: str
+    failures: tuple[str, ...]
+
+
+def run_releases(root: Path, instance_folder: Path, releases: Sequence[tuple[Release, Window]]) -> Iterator[ReleaseRun]:
+    """Run each release of each window, in order, on the instance; what is published already is not drawn again."""
+    if not releases:
+        return
+    prepare_instance(instance_folder)
+    definitions = _load(root)
+    with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
+        for release, window in releases:
+            finished = definitions.resolve_job_def(job_name(release.cadence)).execute_in_process(
+                partition_key=window.first.isoformat(),
+                asset_selection=[dg.AssetKey(release.name)],
+                instance=instance,
+                run_config=_QUIET,
+                raise_on_error=False,
+            )
+            yield ReleaseRun(release.name, str(window), finished.run_id, tuple(_failures(finished)))
+
+
 def _load_job(root: Path) -> dg.JobDefinition:
+    return _load(root).resolve_job_def(JOB)
+
+
+def _load(root: Path) -> dg.Definitions:
     with warnings.catch_warnings():
         # Dagster warns of its own use of its beta classes when it loads YAML.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return build_definitions(root).resolve_job_def(JOB)
+        return build_definitions(root)
 
 
 def _failures(finished: dg.ExecuteInProcessResult) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit_pipeline.cli.here import DAY, lake_here, passphrase, policy_here
+from audit_pipeline.cli.here import DAY, lake_here, passphrase, policy_here, utc_now
 from audit_pipeline.cli.printing import as_text, csv_line, print_json, print_table, waiting
 from audit_pipeline.errors import InputError
 
@@ -151,10 +151,10 @@ def query(sql: str, style: str | None) -> None:
     "--json", "as_json", is_flag=True, help="For programs: keys ingest, seals, privacy, quality, controls, places."
 )
 def status(as_json: bool) -> None:
-    """What is taken in and sealed, how large the lake is, and the places in use. Reads only; `verify` checks."""
+    """What is taken in, sealed and spent of the privacy budget, and the places in use. Reads only; `verify` checks."""
     from audit_pipeline.cli.state import read_state
 
-    state = read_state(policy_here())
+    state = read_state(policy_here(), utc_now())
     if as_json:
         print_json(state)
         return

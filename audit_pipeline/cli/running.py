@@ -51,12 +51,32 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
         click.echo(f"{done.day}  {'FAILED' if done.failures else 'done'}  run {done.run_id}")
         for failure in done.failures:
             click.echo(f"  {failure}", err=True)
+    failed_releases = 0 if asked else _release(policy)
     _print_counts(lake, days)
     _print_untaken(policy)
     click.echo(f"{len(days) - failed} of {len(days)} days done; lake {policy.places.lake}, log {policy.places.log}")
-    if failed:
-        click.echo("audit-pipeline: days failed; `audit-pipeline ui` shows their runs", err=True)
+    if failed or failed_releases:
+        click.echo("audit-pipeline: days or releases failed; `audit-pipeline ui` shows their runs", err=True)
         click.get_current_context().exit(1)
+
+
+def _release(policy: "Policy") -> int:
+    """Publish the summaries of the windows that are just over, as the schedules do; how many of them failed."""
+    if policy.summaries is None:
+        return 0
+    from audit_pipeline.cli.jobs import run_releases
+    from audit_pipeline.components.privacy_summaries import due_windows
+    from audit_pipeline.privacy.unit import CADENCES
+
+    today, failed = utc_now().date(), 0
+    within = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
+    due = [one for cadence in CADENCES for one in due_windows(policy.summaries, cadence, today, within[cadence])]
+    for done in run_releases(policy.root, policy.places.dagster, due):
+        failed += bool(done.failures)
+        click.echo(f"{done.release}, {done.window}  {'FAILED' if done.failures else 'published'}  run {done.run_id}")
+        for failure in done.failures:
+            click.echo(f"  {failure}", err=True)
+    return failed
 
 
 def _print_counts(lake: "Lake", days: list[date]) -> None:

@@ -1,12 +1,16 @@
 """What `status` says, read from the tables as they are. It checks nothing: that is what `verify` is for."""
 
+from datetime import datetime
 from typing import Any
 
 import duckdb
 
+from audit_pipeline.lake.keys import VKEY_FILE
+from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.lake.query import connect, list_tables
 from audit_pipeline.lake.stores import open_store
 from audit_pipeline.policy import Policy
+from audit_pipeline.releasing.state import read_budget
 
 _STREAMS = """
     SELECT stream,
@@ -29,7 +33,7 @@ _SEALS = """
 """
 
 
-def read_state(policy: Policy) -> dict[str, Any]:
+def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
     """The parts `ingest`, `seals`, `privacy`, `quality`, `controls` (null where the policy has none) and `places`."""
     lake = policy.places.lake
     tables = {table.name for table in list_tables(lake)}
@@ -51,7 +55,7 @@ def read_state(policy: Policy) -> dict[str, Any]:
             "streams": {stream.pop("stream"): stream for stream in streams},
         },
         "seals": {**seals, "unsealed_records": committed - seals["records"]},
-        "privacy": None,
+        "privacy": _privacy(policy, now) if policy.summaries else None,
         "quality": None,
         "controls": None,
         "places": {
@@ -65,6 +69,25 @@ def read_state(policy: Policy) -> dict[str, Any]:
             },
             "signing_keys": list(policy.places.signing_keys) or f"files in {policy.places.keys}",
         },
+    }
+
+
+def _privacy(policy: Policy, now: datetime) -> dict[str, Any] | None:
+    """The budget of this year, what of it is spent, reserved and left, in rho; None before there are keys."""
+    if policy.summaries is None or not (policy.places.keys / VKEY_FILE).exists():
+        return None
+    state = read_budget(open_lake(policy.places), policy.summaries.budget, str(now.year))
+    return {
+        "period": state.period,
+        "releases": state.releases,
+        "budget": float(state.budget),
+        "spent": float(state.spent),
+        "reserved": float(state.reserved),
+        "left": float(state.left),
+        "epsilon": state.epsilon,
+        "delta": state.delta,
+        "threshold_delta": float(state.threshold_delta),
+        "threshold_delta_budget": float(state.threshold_delta_budget),
     }
 
 
