@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.formats.detect import MARGIN, THRESHOLD
-from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES, VERIFICATIONS
+from audit_pipeline.lake.declared import EVENTS, LEDGER, RECORDS, RELEASES, SEALS, SOURCES, VERIFICATIONS
 from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, Column
+from audit_pipeline.records.releases import LEDGER_COLUMNS, RELEASE_COLUMNS
 from audit_pipeline.records.schemas import RECORD_COLUMNS, SEAL_COLUMNS, SOURCE_COLUMNS, VERIFICATION_COLUMNS
 
 HERE = Path(__file__).resolve().parent
@@ -17,6 +18,8 @@ GRAIN = {
     "sources": "One row per snapshot: a projection of the commits of `records`, with what the next run needs.",
     "seals": "One row per entry of the log, in the log's order; `entry` is the leaf's exact text.",
     "verifications": "One row per verification by a run; none where the newest row of the same days says the same.",
+    "privacy_ledger": "One row per reservation of privacy loss, made before its draw and never taken back.",
+    "releases": "One row per published release of a window. All of it is public.",
 }
 
 TABLES_AND_COLUMNS = (
@@ -24,6 +27,8 @@ TABLES_AND_COLUMNS = (
     (SOURCES, SOURCE_COLUMNS),
     (SEALS, SEAL_COLUMNS),
     (VERIFICATIONS, VERIFICATION_COLUMNS),
+    (LEDGER, LEDGER_COLUMNS),
+    (RELEASES, RELEASE_COLUMNS),
 )
 
 _FORMATS_HEAD = """# Formats

@@ -113,7 +113,11 @@ def test_status_counts_what_is_there(command: Command, demo_home: tuple[Path, Re
     kept = [path for name in ("lake", "evidence") for path in (home / name).rglob("*") if path.is_file()]
     assert state["ingest"]["lake_bytes"] == sum(path.stat().st_size for path in kept)
     assert (state["seals"]["log_size"], state["seals"]["days"], state["seals"]["unsealed_records"]) == (3, 3, 0)
-    assert (state["privacy"], state["quality"], state["controls"]) == (None, None, None)
+    assert (state["quality"], state["controls"]) == (None, None)
+    privacy = state["privacy"]
+    assert (privacy["releases"], privacy["reserved"]) == (1, 0)
+    assert privacy["budget"] == pytest.approx(privacy["spent"] + privacy["left"])
+    assert 0.0095 < privacy["spent"] <= 0.0096
 
 
 def test_status_of_an_empty_project_writes_nothing(command: Command, project: Path) -> None:

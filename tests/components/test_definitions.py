@@ -21,6 +21,7 @@ EVIDENCE = {"records", "sources", "daily_merkle_root", "audit_trail", "inventory
 EVENTS = set(
     "runs annotations generations reward_scores training_metrics policy_updates model_checkpoints log_findings".split()
 )
+PRIVACY = {"annotator_summaries"}
 OWN_FORMAT = (REPOSITORY / "docs" / "your-own-format.md").read_text()
 
 
@@ -34,14 +35,19 @@ def test_exactly_these_assets_checks_jobs_and_schedules_are_loaded(where: str, p
 
     graph = loaded.resolve_asset_graph()
     repository = loaded.get_repository_def()
-    assert key_names(graph.get_all_asset_keys()) == EVIDENCE | EVENTS
-    assert key_names(graph.asset_check_keys) == {"records:nothing_lost", "daily_merkle_root:evidence_holds"}
-    assert [name for name in repository.job_names if not name.startswith("__")] == ["daily_audit"]
+    assert key_names(graph.get_all_asset_keys()) == EVIDENCE | EVENTS | PRIVACY
+    assert key_names(graph.asset_check_keys) == {
+        "records:nothing_lost",
+        "daily_merkle_root:evidence_holds",
+        "annotator_summaries:budget_left",
+    }
+    assert {name for name in repository.job_names if not name.startswith("__")} == {"daily_audit", "weekly_releases"}
     assert [schedule.name for schedule in repository.schedule_defs] == [
         "daily_audit_schedule",
         "weekly_rehash_schedule",
+        "weekly_releases_schedule",
     ]
-    assert list(repository.sensor_defs) == []
+    assert [sensor.name for sensor in repository.sensor_defs] == ["privacy_budget"]
 
 
 def test_the_code_location_finds_the_policy_that_the_environment_names(
@@ -51,7 +57,7 @@ def test_the_code_location_finds_the_policy_that_the_environment_names(
 
     loaded = defs()
 
-    assert key_names(loaded.resolve_asset_graph().get_all_asset_keys()) == EVIDENCE | EVENTS
+    assert key_names(loaded.resolve_asset_graph().get_all_asset_keys()) == EVIDENCE | EVENTS | PRIVACY
 
 
 def test_the_event_assets_are_the_event_tables() -> None:
@@ -63,7 +69,11 @@ def test_groups_and_dependencies_keep_the_seal_free_of_the_typed_view(definition
 
     groups = {node.key.to_user_string(): node.group_name for node in graph.asset_nodes}
     parents = {node.key.to_user_string(): key_names(node.parent_keys) for node in graph.asset_nodes}
-    assert groups == {**dict.fromkeys(EVIDENCE, "evidence"), **dict.fromkeys(EVENTS, "events")}
+    assert groups == {
+        **dict.fromkeys(EVIDENCE, "evidence"),
+        **dict.fromkeys(EVENTS, "events"),
+        "annotator_summaries": "privacy",
+    }
     assert parents["daily_merkle_root"] == {"records", "sources"}
     assert parents["audit_trail"] == {"daily_merkle_root"}
     assert parents["inventory"] == {"daily_merkle_root", "audit_trail", *EVENTS}
@@ -72,6 +82,8 @@ def test_groups_and_dependencies_keep_the_seal_free_of_the_typed_view(definition
 
 def test_partitions_are_the_days_from_the_policys_start_to_today(definitions: dg.Definitions, project: Path) -> None:
     for node in definitions.resolve_asset_graph().asset_nodes:
+        if node.group_name == "privacy":
+            continue  # has weeks
         days = node.partitions_def.get_partition_keys(current_time=datetime(2026, 3, 5, 10, tzinfo=UTC))
 
         assert date.fromisoformat(days[0]) == load_policy(project, {}).start
@@ -140,14 +152,14 @@ def test_a_component_alone_refuses_unknown_attributes_too(project: Path) -> None
 
 @pytest.mark.parametrize("start", ['"2026-02-01"', "2026-02-01"])
 def test_a_start_may_be_written_with_or_without_quotes(project: Path, start: str) -> None:
-    for name in ("run_logs", "seal"):
+    for name in ("run_logs", "seal", "privacy"):
         file = project / "assets" / name / "defs.yaml"
         file.write_text(file.read_text().replace('"2026-01-01"', start))
 
     graph = build_definitions(project).resolve_asset_graph()
 
     firsts = {node.partitions_def.get_first_partition_key() for node in graph.asset_nodes}
-    assert firsts == {"2026-02-01"}
+    assert firsts == {"2026-02-01", "2026-02-02"}  # a Sunday; weeks of summaries begin with the Monday in it
 
 
 def test_the_columns_of_the_docs_example_load_as_policy_and_component(project: Path) -> None:

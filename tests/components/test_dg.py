@@ -66,8 +66,8 @@ def test_dg_checks_and_lists_this_repository(tmp_path: Path) -> None:
     run_dg("check", "defs", **arguments)  # type: ignore[arg-type]  # checks the YAML, too
     listed = json.loads(run_dg("list", "defs", "--json", **arguments))  # type: ignore[arg-type]
 
-    assert [job["name"] for job in listed["jobs"]] == ["daily_audit"]
-    assert len(listed["assets"]) == 12
+    assert {job["name"] for job in listed["jobs"]} == {"daily_audit", "weekly_releases"}
+    assert len(listed["assets"]) == 14
 
 
 def test_another_project_scaffolds_our_components_and_loads_their_assets(other_project: Path, tmp_path: Path) -> None:
@@ -88,6 +88,7 @@ def test_another_project_scaffolds_our_components_and_loads_their_assets(other_p
         "records",
         "sources",
         "daily_merkle_root",
+        "audit_trail",
         "inventory",
         "runs",
         "annotations",
