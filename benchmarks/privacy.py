@@ -103,7 +103,7 @@ def errors() -> bool:
     is_within = True
     for annotators, cadence, rho, expected in SCENARIOS:
         release = bundle(cadence, rho)
-        with BoundedRows(release.unit, [judgements(annotators, 5 * annotators)]) as rows:
+        with BoundedRows(release.unit, release.columns, [judgements(annotators, 5 * annotators)]) as rows:
             exact = release.exact(rows)
         few = Release("few", cadence, release.unit, tuple(q for q in release.questions if q.name in expected))
         truth = few.draw(exact, NoNoise())
@@ -143,7 +143,7 @@ def cost(rows: int) -> float:
 
 
 def _release(release: Release, table: pa.Table) -> Any:
-    with BoundedRows(release.unit, [table]) as rows:
+    with BoundedRows(release.unit, release.columns, [table]) as rows:
         exact = release.exact(rows)
     return release.draw(exact, OpenDpNoise())
 

@@ -75,7 +75,7 @@ class DistinctAnnotators:
         return 1
 
     def exact(self, query: Query) -> list[int]:
-        return [int(n) for (n,) in query("SELECT count(DISTINCT annotator_id) FROM chosen")]
+        return [int(n) for (n,) in query("SELECT count(DISTINCT annotator) FROM chosen")]
 
     def published(self, noisy: Sequence[int], sigma: float) -> list[Number]:
         return [numbers.count("", noisy[0], sigma)]
@@ -130,20 +130,18 @@ class WinRate:
         return ("model_a", "model_b", "outcome")
 
     def sensitivity(self, max_rows: int) -> int:
-        # An annotator's weights are rounded down and sum to at most FIXED_POINT: L2 <= L1 <= FIXED_POINT.
+        # n rows of an annotator have FIXED_POINT // n each, FIXED_POINT together at most: L2 <= L1 <= FIXED_POINT.
         return FIXED_POINT**2
 
     def exact(self, query: Query) -> list[int]:
         cells = self._cells()
         shown = ", ".join(f"({text(a)}, {text(b)})" for a, b in sorted({(a, b) for a, b, _ in cells}))
         sql = f"""
-            SELECT model_a, model_b, won, sum(weight)::BIGINT FROM (
-                SELECT *, n * {FIXED_POINT} // (sum(n) OVER (PARTITION BY annotator_id)) AS weight FROM (
-                    SELECT annotator_id, model_a, model_b, if(outcome = 'both_bad', 'tie', outcome) AS won, count(*) n
-                    FROM chosen WHERE outcome IN ('a', 'b', 'tie', 'both_bad') AND (model_a, model_b) IN ({shown})
-                    GROUP BY ALL
-                )
-            ) GROUP BY ALL"""
+            , judged AS (
+                SELECT annotator, model_a, model_b, if(outcome = 'both_bad', 'tie', outcome) AS won FROM chosen
+                WHERE outcome IN ('a', 'b', 'tie', 'both_bad') AND (model_a, model_b) IN ({shown})
+            ), votes AS (SELECT annotator, {FIXED_POINT} // count(*) AS vote FROM judged GROUP BY annotator)
+            SELECT model_a, model_b, won, sum(vote)::BIGINT FROM judged JOIN votes USING (annotator) GROUP BY ALL"""
         exact = [0] * (3 * len(self.pairs))
         for model_a, model_b, won, weight in query(sql):
             exact[cells[model_a, model_b, won]] += int(weight)
@@ -197,7 +195,7 @@ class Mean:
         sql = f"""
             SELECT coalesce(sum(mean), 0)::BIGINT, count(*) FROM (
                 SELECT sum({fixed})::BIGINT // count(*) AS mean FROM chosen
-                WHERE {self.column} IS NOT NULL AND NOT isnan({self.column}) GROUP BY annotator_id
+                WHERE {self.column} IS NOT NULL AND NOT isnan({self.column}) GROUP BY annotator
             )"""
         return [n for total, annotators in query(sql) for n in (int(total), int(annotators) * FIXED_POINT)]
 
@@ -238,7 +236,7 @@ class Quantiles:
         sql = f"""
             SELECT median, count(*) FROM (
                 SELECT quantile_disc({bin_}, 0.5) AS median FROM chosen
-                WHERE {self.column} IS NOT NULL AND NOT isnan({self.column}) GROUP BY annotator_id
+                WHERE {self.column} IS NOT NULL AND NOT isnan({self.column}) GROUP BY annotator
             ) GROUP BY ALL"""
         found: dict[int, int] = dict(query(sql))
         return [int(found.get(n, 0)) for n in range(len(self.edges) - 1)]
@@ -249,7 +247,7 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often two annotators gave the same outcome on one item, of each item the two with the least hashes.
+    """How often two annotators gave the same outcome on one item: those with its least and its greatest hash.
 
     An item is what one source calls by one `item_id` and question. Cells: items where they agree, items with two.
     """
@@ -258,7 +256,7 @@ class Agreement:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return ("source_id", "item_id", "question", "outcome")
+        return ("item", "outcome")
 
     def sensitivity(self, max_rows: int) -> int:
         # An annotator is on at most max_rows items. On each they may change who the two are, and so whether they
@@ -267,13 +265,12 @@ class Agreement:
 
     def exact(self, query: Query) -> list[int]:
         sql = """
-            SELECT count(*) FILTER (two[1] = two[2]), count(*) FROM (
-                SELECT arg_min(outcome, hash, 2) AS two FROM (
-                    SELECT source_id, item_id, question, annotator_id, min(bounding_hash) AS hash,
-                        arg_min(outcome, bounding_hash) AS outcome
-                    FROM chosen WHERE outcome IS NOT NULL AND item_id IS NOT NULL GROUP BY ALL
-                ) GROUP BY source_id, item_id, question
-            ) WHERE len(two) = 2"""
+            SELECT count(*) FILTER (one = other), count(*) FROM (
+                SELECT arg_min(outcome, hash) AS one, arg_max(outcome, hash) AS other FROM (
+                    SELECT item, annotator, arg_min(outcome, hash) AS outcome, min(hash) AS hash
+                    FROM chosen WHERE outcome IS NOT NULL AND item IS NOT NULL GROUP BY item, annotator
+                ) GROUP BY item HAVING count(*) > 1
+            )"""
         return [n for agree, with_two in query(sql) for n in (int(agree), int(with_two))]
 
     def published(self, noisy: Sequence[int], sigma: float) -> list[Number]:
@@ -311,9 +308,9 @@ class DiscoveredKeys:
         sql = f"""
             SELECT key, count(*) FROM (
                 SELECT unnest(arg_min(key, hash, {self.max_keys})) AS key FROM (
-                    SELECT annotator_id, {self.column} AS key, min(bounding_hash) AS hash FROM chosen
+                    SELECT annotator, {self.column} AS key, min(hash) AS hash FROM chosen
                     WHERE {self.column} IS NOT NULL GROUP BY ALL
-                ) GROUP BY annotator_id
+                ) GROUP BY annotator
             ) GROUP BY ALL"""
         return {str(key): int(n) for key, n in query(sql)}
 

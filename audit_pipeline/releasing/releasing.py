@@ -24,7 +24,7 @@ from audit_pipeline.privacy.mechanisms import Noise
 from audit_pipeline.privacy.numbers import Number
 from audit_pipeline.privacy.price import Budget
 from audit_pipeline.privacy.release import Release, plain, release_key
-from audit_pipeline.privacy.rows import BoundedRows
+from audit_pipeline.privacy.rows import BoundedRows, stored_columns
 from audit_pipeline.privacy.unit import PROTECTED_TABLE, SCOPE, Window
 from audit_pipeline.records import canonical
 from audit_pipeline.releasing.window_rows import WindowRows
@@ -69,7 +69,8 @@ def release_window(
     check_may_reserve(before, asked.reservation(before, _Input("", 0, ""), "", now()), budget)
     others = other_windows(before, window)
     rows = WindowRows(lake)
-    with BoundedRows(release.unit, rows.of(window, release.columns), rows.left_out(release.unit, others)) as bounded:
+    found = rows.of(window, stored_columns(release.columns))
+    with BoundedRows(release.unit, release.columns, found, rows.left_out(release.unit, others)) as bounded:
         exact = release.exact(bounded)
     read = _hidden_input(entropy(canonical.NONCE_BYTES), rows)
     writer = entropy(_WRITER_BYTES).hex()

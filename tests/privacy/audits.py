@@ -88,7 +88,7 @@ def release_week(build: Build, lake: AnnotatedLake, week: date = MONDAY, noise: 
 
 def exact_of(build: Build, rows: pa.Table) -> dict[str, Any]:
     release = bundle(build)
-    with build.rows.BoundedRows(release.unit, [rows]) as bounded:
+    with build.rows.BoundedRows(release.unit, release.columns, [rows]) as bounded:
         return dict(release.exact(bounded))
 
 

@@ -29,19 +29,18 @@ _LEDGER = "privacy/ledger.py"
 _RELEASING = "releasing/releasing.py"
 
 MUTANTS = {
-    "no bounding": Mutant(_ROWS, {"bounding_hash, {unit.max_rows})": "bounding_hash, 999999)"}, _SENSITIVITY),
+    "no bounding": Mutant(_ROWS, {"ORDER BY hash) > {unit.max_rows}": "ORDER BY hash) > 999999"}, _SENSITIVITY),
     "bounding per key only": Mutant(
         _ROWS,
-        {"(FROM left_out) GROUP BY annotator_id": "(FROM left_out) GROUP BY annotator_id, question"},
+        {
+            "PARTITION BY annotator": "PARTITION BY annotator, question",
+            "GROUP BY annotator HAVING count(*) > {unit.max_rows}": "GROUP BY annotator",
+        },
         _SENSITIVITY,
     ),
     "a null id bypasses bounding": Mutant(
         _ROWS,
-        {
-            'is_one = pc.is_valid(rows["annotator_id"])': 'is_one = pc.is_valid(rows["bounding_hash"])',
-            "(FROM left_out) GROUP BY annotator_id": "(FROM left_out) GROUP BY coalesce(annotator_id, bounding_hash)",
-            "WHERE annotator_id NOT IN": "WHERE annotator_id IS NULL OR annotator_id NOT IN",
-        },
+        {'is_one = pc.is_valid(rows["annotator_id"])': 'is_one = pc.is_valid(rows["bounding_hash"])'},
         _SENSITIVITY,
     ),
     "duplicates after bounding": Mutant(
@@ -91,9 +90,8 @@ MUTANTS = {
     "rows instead of annotators by key": Mutant(
         _STATISTICS,
         {
-            "{self.column} AS key, min(bounding_hash) AS hash FROM chosen": (
-                "{self.column} AS key, bounding_hash AS hash FROM chosen"
-            ),
+            "{self.column} AS key, min(hash) AS hash FROM chosen\n": "{self.column} AS key, hash FROM chosen\n",
+            "WHERE {self.column} IS NOT NULL GROUP BY ALL": "WHERE {self.column} IS NOT NULL",
         },
         _SENSITIVITY,
     ),
