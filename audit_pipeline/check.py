@@ -1,4 +1,4 @@
-"""The auditor's offline check of evidence bundles and day proofs: no lake, no Dagster, no network.
+"""The auditor's offline check of evidence bundles, day proofs and report bundles: no lake, no Dagster, no network.
 
     python -m audit_pipeline.check FILE --trust FILE [--entry FILE [--handover FILE]…] [--json] [--show]
 
@@ -10,6 +10,7 @@ Needs the standard library and `cryptography` alone: install the wheel with `--n
 """
 
 import argparse
+import hashlib
 import json
 import re
 import sys
@@ -26,6 +27,7 @@ from audit_pipeline.tlog.bundle import BundledSeal, BundledSource, parse_bundle
 from audit_pipeline.tlog.encoding import format_base64, shown
 from audit_pipeline.tlog.merkle import HASH_BYTES
 from audit_pipeline.tlog.multiproof import root_from
+from audit_pipeline.tlog.report_bundle import ZIP_MAGIC, ReportBundle, open_report_bundle
 from audit_pipeline.tlog.trust import Trust, open_trusted, parse_trust, quorum_holds
 
 SIGNED, EXTENDS_HELD, WITNESSED = "signed", "extends-held", "witnessed"
@@ -84,6 +86,22 @@ class CheckedDay:
     seal: tlog.SealEntry
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedReport:
+    """What a report bundle shows: these files are those that the log's key signed, these days are in the log."""
+
+    head: CheckedHead | None
+    """None where the report is the notice that nothing can be relied on."""
+    first: str
+    last: str
+    days: tuple[date, ...]
+    """Whose last seals are in the log, with the roots that the report says."""
+    counts: Mapping[str, int]
+    """Controls by status, as whoever signed found them."""
+    digests: Mapping[str, str]
+    """SHA-256 of each file, hex."""
+
+
 def check_bundle(bundle: bytes, trust: Trust) -> CheckedBundle:
     """What the bundle shows to whoever trusts `trust`.
 
@@ -113,6 +131,52 @@ def check_day(proof: bytes, entry: bytes, trust: Trust, handovers: Sequence[byte
     _check_seal(f"seal {parsed.index}", seal, checkpoint)
     tlog.check_inclusion(tlog.leaf_hash(entry), parsed.index, checkpoint.head, parsed.hashes)
     return CheckedDay(_check_head(checkpoint, note, trust, None), parsed.index, seal)
+
+
+def check_report(bundle: bytes, trust: Trust) -> CheckedReport:
+    """What a report bundle shows to whoever trusts `trust`.
+
+    The statuses are what the signer says: rows that would show them are in the lake. Shown here is that the files are
+    the signer's, and that the days' roots are in the log.
+
+    Raises:
+        ProofError: it does not hold.
+    """
+    opened = open_report_bundle(bundle, trust.logs)
+    try:
+        report = json.loads(opened.files["report.json"])
+        period, counts = report["period"], {str(name): int(number) for name, number in report["counts"].items()}
+        roots = {one["day"]: one["segments"][-1] for one in report["days"] if one["segments"]}
+        first, last = str(period["first"]), str(period["last"])
+        proved = {day: (segment["index"], segment["root"]) for day, segment in roots.items()}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as err:
+        raise ProofError(f"report.json: is not of a report: {err}") from err
+    head = _report_head(opened, trust)
+    days = tuple(_proved_day(opened, trust, day, proved[day], head) for day in sorted(proved))
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(opened.files.items())}
+    return CheckedReport(head, first, last, days, counts, digests)
+
+
+def _report_head(opened: ReportBundle, trust: Trust) -> CheckedHead | None:
+    if (note := opened.files.get("checkpoint")) is None:
+        return None
+    checkpoint, signed = open_trusted(note, trust, opened.handovers)
+    said = tuple(opened.predicate.get(name) for name in ("origin", "logSize", "logRoot"))
+    if said != (checkpoint.origin, checkpoint.size, checkpoint.root.hex()):
+        raise ProofError(f"report bundle: its statement is of another checkpoint: {shown(said)}")
+    return _check_head(checkpoint, signed, trust, None)
+
+
+def _proved_day(opened: ReportBundle, trust: Trust, day: str, said: tuple[int, str], head: CheckedHead | None) -> date:
+    """The day, once its last seal is in the log under the bundle's checkpoint, and is the one that the report says."""
+    names = f"proofs/{day}.tlog-proof", f"proofs/{day}.seal"
+    if head is None or not opened.files.keys() >= {*names}:
+        raise ProofError(f"report bundle: the report names a seal of {shown(day)}, and no proof of it is here")
+    checked = check_day(opened.files[names[0]], opened.files[names[1]], trust, opened.handovers)
+    found = checked.head.origin, checked.head.size, checked.head.root, checked.seal.day.isoformat()
+    if found != (head.origin, head.size, head.root, day) or (checked.index, checked.seal.root) != said:
+        raise ProofError(f"report bundle: the proof of {day} is of another seal than the report says")
+    return checked.seal.day
 
 
 def _seal_sources(bundled: BundledSeal, checkpoint: tlog.Checkpoint) -> list[list[CheckedRecord]]:
@@ -240,12 +304,32 @@ def check_files(
         raise InputError(f"{handover_files[0]}: handovers are for day proofs, a bundle has its own: leave them out")
     if encoded.startswith(b"c2sp.org/tlog-proof"):
         raise InputError(f"{file}: is a day proof: give the seal entry that it is of with --entry")
+    if encoded.startswith(ZIP_MAGIC):
+        return _report_lines(check_report(encoded, trust), as_json)
     bundle = check_bundle(encoded, trust)
     rows = [_record_values(record, show) for record in bundle.records]
     if as_json:
         return [_json({**_values(bundle.head), "records": rows})]
     lines = ["\t".join(map(_text, values)) for values in (rows[0], *(row.values() for row in rows))]
     return [*_head_lines(bundle.head), f"records: {len(rows)}", *lines]
+
+
+def _report_lines(report: CheckedReport, as_json: bool) -> list[str]:
+    if as_json:
+        head = (
+            None
+            if report.head is None
+            else {k: list(v) if isinstance(v, tuple) else v for k, v in _values(report.head).items()}
+        )
+        return [_json({**_values(report), "head": head, "days": [day.isoformat() for day in report.days]})]
+    head_lines = ["the bundle holds; it is the notice that nothing in its period can be relied on"]
+    return [
+        *(head_lines if report.head is None else _head_lines(report.head)),
+        f"report: {_text(report.first)} to {_text(report.last)}, {len(report.days)} days sealed in the log",
+        "statuses, as whoever signed found them: "
+        + ", ".join(f"{n} {_text(name)}" for name, n in report.counts.items()),
+        *(f"{digest}  {_text(name)}" for name, digest in report.digests.items() if not name.startswith("proofs/")),
+    ]
 
 
 def _read(file: Path) -> bytes:
@@ -305,7 +389,9 @@ def _text(value: Any) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 it holds, 1 it does not hold, 2 wrong use or unreadable."""
     parser = argparse.ArgumentParser(prog="python -m audit_pipeline.check", description="Check evidence offline.")
-    parser.add_argument("file", metavar="FILE", type=Path, help="an evidence bundle, or with --entry a day proof")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="an evidence bundle, a report bundle, or with --entry a day proof"
+    )
     parser.add_argument("--trust", metavar="FILE", type=Path, required=True, help="what you trust: `log <vkey>`, …")
     parser.add_argument("--entry", metavar="FILE", type=Path, help="the seal entry that the day proof is of")
     parser.add_argument(

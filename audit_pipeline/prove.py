@@ -29,7 +29,7 @@ _VERIFY = "run `audit-pipeline verify`, which names what was changed"
 
 
 @dataclass(frozen=True, slots=True)
-class _SignedLog:
+class SignedLog:
     """The log as far as its published checkpoint signs it."""
 
     note: bytes
@@ -48,7 +48,7 @@ def prove_records(lake: Lake, names: Sequence[RecordName], held: tlog.Checkpoint
     """
     if not names:
         raise InputError("no record is named; name some")
-    log = _signed_log(lake)
+    log = signed_log(lake)
     consistency = None if held is None else _consistency(lake, log, held)
     positions: dict[SnapshotName, set[int]] = {}
     for name in names:
@@ -87,7 +87,7 @@ def prove_day(lake: Lake, day: date) -> tuple[bytes, bytes]:
         InputError: the day is not sealed yet.
         ProofError: the log does not hold.
     """
-    log = _signed_log(lake)
+    log = signed_log(lake)
     indexes = [index for index, seal in enumerate(log.seals) if seal.day == day and seal.kind == "seal"]
     if not indexes:
         raise InputError(f"{day}: is not sealed yet; {_RUN}")
@@ -98,7 +98,13 @@ def prove_day(lake: Lake, day: date) -> tuple[bytes, bytes]:
     return proof, entry
 
 
-def _signed_log(lake: Lake) -> _SignedLog:
+def signed_log(lake: Lake) -> SignedLog:
+    """The log as far as its published checkpoint signs it.
+
+    Raises:
+        InputError: nothing is sealed yet.
+        ProofError: the checkpoint is not of the log's entries.
+    """
     note = lake.log.get("checkpoint")
     if note is None:
         raise InputError(f"{lake.log.path('checkpoint')}: nothing is sealed yet; run `audit-pipeline run` first")
@@ -110,7 +116,7 @@ def _signed_log(lake: Lake) -> _SignedLog:
     if len(seals) < checkpoint.size or tlog.tree_root(leaves, hash_nodes) != checkpoint.root:
         raise ProofError(f"{lake.log.path('checkpoint')}: is not of the entries in `seals`; {_VERIFY}")
     handovers = tuple(read_handovers(lake)[: sum(seal.kind == "key" for seal in seals)])
-    return _SignedLog(note, checkpoint, seals, leaves, handovers)
+    return SignedLog(note, checkpoint, seals, leaves, handovers)
 
 
 def _table(lake: Lake, table: Table) -> OpenTable:
@@ -120,7 +126,7 @@ def _table(lake: Lake, table: Table) -> OpenTable:
     return found
 
 
-def _consistency(lake: Lake, log: _SignedLog, held: tlog.Checkpoint) -> tuple[int, bytes] | None:
+def _consistency(lake: Lake, log: SignedLog, held: tlog.Checkpoint) -> tuple[int, bytes] | None:
     """The proof from a held checkpoint; None where it is of the same tree."""
     if held.origin != lake.origin:
         raise InputError(
@@ -147,7 +153,7 @@ class _Place:
     entry: tlog.SourceEntry
 
 
-def _segments(lake: Lake, log: _SignedLog, days: Set[date]) -> dict[int, tuple[tlog.SourceEntry, ...]]:
+def _segments(lake: Lake, log: SignedLog, days: Set[date]) -> dict[int, tuple[tlog.SourceEntry, ...]]:
     """By index in the log, the source entries of the seals of these days: they give the seals' roots."""
     return {index: draft_entries(lake, seal) for index, seal in enumerate(log.seals) if seal.day in days}
 

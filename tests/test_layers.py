@@ -34,6 +34,7 @@ LAYERS = {
     "lookup": APPLICATION,
     "prove": APPLICATION,
     "releasing": APPLICATION,
+    "reporting": APPLICATION,
     "samples": APPLICATION,
     "components": FACE,
     "definitions": FACE,

@@ -48,7 +48,7 @@ class Document:
         return int(self.node.start_mark.line) + 1
 
     def parse(self, model: type[Model]) -> Model:
-        value = self._value()
+        value = self.plain()
         try:
             return model.model_validate(value)
         except ValidationError as err:
@@ -56,13 +56,13 @@ class Document:
             name = ".".join(map(str, where)) or "attributes"
             raise PolicyError(f"{self.file}:{self.child(*where).line}: {name}: {first_message(err)}") from err
 
-    def _value(self) -> Any:
+    def plain(self) -> Any:
         """What the models judge. A time stays text: PyYAML would refuse a day that no calendar has in its own way."""
         node = self.node
         if isinstance(node, yaml.MappingNode):
-            return {key.value: dataclasses.replace(self, node=value)._value() for key, value in node.value}
+            return {key.value: dataclasses.replace(self, node=value).plain() for key, value in node.value}
         if isinstance(node, yaml.SequenceNode):
-            return [dataclasses.replace(self, node=value)._value() for value in node.value]
+            return [dataclasses.replace(self, node=value).plain() for value in node.value]
         if node.tag == _TIMESTAMP:
             return node.value
         try:

@@ -14,14 +14,22 @@ from audit_pipeline.errors import InputError, PolicyError
 from audit_pipeline.lake.clients import parse_uri
 from audit_pipeline.lake.places import Access, Bucket, Place, Places, lies_in
 from audit_pipeline.policy.documents import Document, Model, read_documents, read_text
-from audit_pipeline.policy.models import DailySealAttributes, PlacesAttributes, RunLogsAttributes, StoreAttributes
+from audit_pipeline.policy.models import (
+    ComplianceReportAttributes,
+    DailySealAttributes,
+    PlacesAttributes,
+    RunLogsAttributes,
+    StoreAttributes,
+)
 from audit_pipeline.policy.privacy import PrivacySummariesAttributes
 from audit_pipeline.privacy.release import Plan
+from audit_pipeline.report.catalogue import extend, load_catalogue
 from audit_pipeline.sources.landing import Stream
 
 RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
 DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
 PRIVACY_TYPE = "audit_pipeline.components.PrivacySummaries"
+REPORT_TYPE = "audit_pipeline.components.ComplianceReport"
 DIGESTED_FOLDERS = ("assets", "expectations", "resources")
 FOLDERS = ("keys", "dagster", "cache")
 """Places that are folders of this machine in every profile."""
@@ -83,6 +91,12 @@ def load_policy(root: Path, environ: Mapping[str, str]) -> Policy:
         raise PolicyError(
             f"{root / 'assets'}: DailySeal starts {seal.start}, RunLogs {run_logs.start}; give both the same start"
         )
+    if (report := only_component(root, REPORT_TYPE, ComplianceReportAttributes)) and report.start != run_logs.start:
+        raise PolicyError(
+            f"{root / 'assets'}: ComplianceReport starts {report.start}, RunLogs {run_logs.start}; give both the same"
+        )
+    if report:
+        extend(load_catalogue(), report.controls, report.thresholds)
     privacy = only_component(root, PRIVACY_TYPE, PrivacySummariesAttributes)
     if privacy and privacy.start != run_logs.start:
         raise PolicyError(

@@ -10,6 +10,7 @@ from audit_pipeline.attest import check_witnesses
 from audit_pipeline.lake.clients import is_loopback
 from audit_pipeline.lake.places import Access
 from audit_pipeline.records import canonical
+from audit_pipeline.report.catalogue import Control
 from audit_pipeline.signers import KEY_SCHEMES
 from audit_pipeline.sources.landing import Stream
 
@@ -183,6 +184,18 @@ class StoreAttributes(BaseModel):
             encryption_key=self.encryption_key,
             is_locked=self.locked,
         )
+
+
+class ComplianceReportAttributes(BaseModel):
+    """The attributes of the component ComplianceReport."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: Start
+    title: str = "RLHF records"
+    registers: str = "registers"
+    controls: tuple[Control, ...] = ()
+    thresholds: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
 class PlacesAttributes(BaseModel):

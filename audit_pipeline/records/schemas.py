@@ -90,6 +90,37 @@ VERIFICATION_COLUMNS = (
     Column("problem", _TEXT, "the first of them"),
 )
 
+CONTROL_FINDING_COLUMNS = (
+    Column("day", _DAY, "day of the run that judged", True),
+    Column("first_day", _DAY, "first day of the period that was judged", True),
+    Column("last_day", _DAY, "its last day", True),
+    Column("control", _TEXT, "id of the control", True),
+    Column("status", _TEXT, "PASS, FAIL, NOT_EVIDENCED or NOT_APPLICABLE", True),
+    Column("reason", _TEXT, "one word why; empty for PASS", True),
+    Column("detail", _TEXT, "the same for a reader; empty for PASS", True),
+    Column("examined", _INT, "records that the query examined", True),
+    Column("coverage", pa.float64(), "share of them that could be judged, where the control measures it"),
+    Column("violations", _INT, "violations found", True),
+    Column("is_early", pa.bool_(), "whether the law did not apply yet at the period's end", True),
+    Column("catalogue_digest", _TEXT, "SHA-256 of the catalogue, hex", True),
+    Column("log_size", _INT, "entries of the log that were read", True),
+    Column("judged_at", _TIME, "when it was judged", True),
+)
+
+REPORT_COLUMNS = (
+    Column("day", _DAY, "day of the run that made it", True),
+    Column("report_id", _TEXT, "its folder under the reports place", True),
+    Column("first_day", _DAY, "first day of the period", True),
+    Column("last_day", _DAY, "its last day", True),
+    Column("made_at", _TIME, "when it was made", True),
+    Column("sha256", _TEXT, "SHA-256 over the digests of its files, hex", True),
+    Column("rerender_sha256", _TEXT, "the same of a second rendering of the same facts", True),
+    Column("catalogue_digest", _TEXT, "SHA-256 of the catalogue, hex", True),
+    Column("catalogue_reviewed", _DAY, "when the catalogue was last reviewed", True),
+    Column("log_size", _INT, "entries of the log that were read", True),
+    Column("is_notice", pa.bool_(), "whether it is the notice that nothing can be relied on", True),
+)
+
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(column.name, column.type, nullable=not column.is_required) for column in columns])
@@ -106,3 +137,9 @@ SEALS = _schema(SEAL_COLUMNS)
 
 VERIFICATIONS = _schema(VERIFICATION_COLUMNS)
 """One row per verification of a run that found something else than the one before it of the same days."""
+
+CONTROL_FINDINGS = _schema(CONTROL_FINDING_COLUMNS)
+"""One row per control and judgement of a period; none where the newest of the same period says the same."""
+
+REPORTS = _schema(REPORT_COLUMNS)
+"""One row per report that was made."""

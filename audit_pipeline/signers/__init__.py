@@ -13,7 +13,10 @@ from collections.abc import Sequence
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError
+from audit_pipeline.lake.declared import SEALS
 from audit_pipeline.lake.keys import KEY_FILE, key_files, load_key_file, read_vkey
+from audit_pipeline.lake.logbook import published_keys, read_log
+from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.places import Places
 
 KEY_SCHEMES = ("file:", "awskms:", "gcpkms:", "azurekv:")
@@ -74,6 +77,16 @@ def signers_at(keys: tlog.LogKeys, size: int, signers: Sequence[tlog.Signer]) ->
         )
     before = keys.keys[: keys.keys.index(needed)]
     return [there[needed], *(there[key] for key in reversed(before) if key in there)]
+
+
+def signer_in_force(lake: Lake, passphrase: bytes | None) -> tlog.Signer:
+    """The key that signs what the log says now.
+
+    Raises:
+        InputError: it is not among the keys of the profile, or does not open.
+    """
+    log = read_log(seals) if (seals := lake.find(SEALS)) is not None else []
+    return signers_at(published_keys(lake), len(log), load_signers(lake.places, passphrase))[0]
 
 
 def custody_notes(uris: Sequence[str]) -> list[str]:
