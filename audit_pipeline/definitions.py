@@ -11,6 +11,7 @@ from types import ModuleType
 
 import dagster as dg
 
+from audit_pipeline.components.compliance_report import REPORT_ASSET
 from audit_pipeline.components.daily_audit import build_daily_audit
 from audit_pipeline.components.privacy_summaries import GROUP
 from audit_pipeline.policy import find_policy, load_policy
@@ -24,8 +25,9 @@ def build_definitions(root: Path) -> dg.Definitions:
     """
     load_policy(root, os.environ)  # before Dagster reads the same files, whose errors have no line for nested keys
     tree = dg.ComponentTree.from_module(defs_module=assets_module(root), project_root=root)
-    # Releases have windows of their own, and jobs that wait for these to be over.
-    daily = dg.AssetSelection.all() - dg.AssetSelection.groups(GROUP)
+    # Releases have windows of their own, and a month has no day: these are jobs of their own.
+    apart = dg.AssetSelection.groups(GROUP) | dg.AssetSelection.assets(REPORT_ASSET)
+    daily = dg.AssetSelection.all() - apart
     return dg.Definitions.merge(tree.build_defs(), build_daily_audit(daily, root))
 
 

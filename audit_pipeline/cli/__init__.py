@@ -11,6 +11,7 @@ from audit_pipeline.cli.keys import freeze, key
 from audit_pipeline.cli.looking import query, status, verify
 from audit_pipeline.cli.project import add_stream, init, keygen
 from audit_pipeline.cli.proving import check, prove
+from audit_pipeline.cli.reporting import report
 from audit_pipeline.cli.running import demo, run, ui
 from audit_pipeline.errors import AuditError, ProofError
 
@@ -43,5 +44,5 @@ def main() -> None:
     """Turns RLHF run logs into tables with evidence that anyone can check later."""
 
 
-for command in (init, add_stream, keygen, demo, run, ui, verify, prove, check, query, status, key, freeze):
+for command in (init, add_stream, keygen, demo, run, ui, verify, prove, check, query, report, status, key, freeze):
     main.add_command(command)

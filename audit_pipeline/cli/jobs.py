@@ -104,7 +104,8 @@ def _failures(finished: dg.ExecuteInProcessResult) -> Iterator[str]:
             error = error.cause  # below Dagster's own frames is the error that an asset raised
         yield f"{event.step_key}: {' '.join(error.message.split()) if error else 'failed'}"
     for check in finished.get_asset_check_evaluations():
-        if not check.passed:
+        # A warning, such as a control that nothing evidences, is to be seen; it fails no day.
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
             yield f"check {check.check_name} on {check.asset_key.to_user_string()}: does not hold"
     if not finished.success and not finished.get_step_failure_events():
         yield "the run failed"

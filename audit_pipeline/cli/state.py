@@ -32,6 +32,16 @@ _SEALS = """
     FROM seals WHERE kind = 'seal'
 """
 
+_CONTROLS = """
+    WITH newest AS (FROM control_findings QUALIFY judged_at = max(judged_at) OVER ())
+    SELECT any_value(first_day) AS first_day, any_value(last_day) AS last_day, any_value(judged_at) AS judged_at,
+        count(*) FILTER (WHERE status = 'PASS') AS pass, count(*) FILTER (WHERE status = 'FAIL') AS fail,
+        count(*) FILTER (WHERE status = 'NOT_EVIDENCED') AS not_evidenced,
+        count(*) FILTER (WHERE status = 'NOT_APPLICABLE') AS not_applicable,
+        coalesce(list(control ORDER BY control) FILTER (WHERE status = 'FAIL'), []) AS failing
+    FROM newest HAVING count(*) > 0
+"""
+
 
 def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
     """The parts `ingest`, `seals`, `privacy`, `quality`, `controls` (null where the policy has none) and `places`."""
@@ -42,6 +52,7 @@ def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
         input_bytes = _rows(database, _INPUT_BYTES)[0].popitem()[1] if "sources" in tables else 0
         committed = _rows(database, _RECORDS)[0].popitem()[1] if "sources" in tables else 0
         seals = _rows(database, _SEALS)[0] if "seals" in tables else {"log_size": 0, "days": 0, "records": 0}
+        controls = _rows(database, _CONTROLS) if "control_findings" in tables else []
     lake_bytes = sum(
         listed.size_bytes for place in (lake, policy.places.evidence) for listed in open_store(place).listed()
     )
@@ -57,7 +68,7 @@ def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
         "seals": {**seals, "unsealed_records": committed - seals["records"]},
         "privacy": _privacy(policy, now) if policy.summaries else None,
         "quality": None,
-        "controls": None,
+        "controls": controls[0] if controls else None,
         "places": {
             "policy": policy.root,
             "policy_digest": policy.digest,

@@ -8,6 +8,7 @@ import dagster as dg
 
 EVIDENCE = "evidence"
 EVENTS = "events"
+REPORT = "report"
 
 STREAMS = "audit/streams"
 RECORDS = "audit/records"
@@ -33,6 +34,15 @@ LOST = "audit/lost"
 PROBLEMS = "audit/problems"
 LEVELS = "audit/levels"
 NOTES = "audit/notes"
+STATUS = "audit/status"
+STATUSES = "audit/statuses"
+DETAIL = "audit/detail"
+CANNOT_SHOW = "audit/cannot_show"
+EXAMINED = "audit/examined"
+VIOLATIONS = "audit/violations"
+IS_EARLY = "audit/is_early"
+NO_RELIANCE = "audit/no_reliance"
+DIGESTS = "audit/digests"
 
 MAX_ROWS = 50  # of a table in metadata, which Dagster keeps with every event
 
