@@ -1,4 +1,4 @@
-"""Pages of docs/ that are made from the code: tables.md, formats.md. A test fails while one is out of date."""
+"""Pages of docs/ that are made from the code: tables.md, formats.md, registers.md. A test fails while one is old."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,29 @@ import pyarrow as pa
 
 from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.formats.detect import MARGIN, THRESHOLD
-from audit_pipeline.lake.declared import EVENTS, LEDGER, RECORDS, RELEASES, SEALS, SOURCES, VERIFICATIONS
+from audit_pipeline.lake.declared import (
+    CONTROL_FINDINGS,
+    EVENTS,
+    LEDGER,
+    RECORDS,
+    RELEASES,
+    REPORTS,
+    SEALS,
+    SOURCES,
+    VERIFICATIONS,
+)
 from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, Column
 from audit_pipeline.records.releases import LEDGER_COLUMNS, RELEASE_COLUMNS
-from audit_pipeline.records.schemas import RECORD_COLUMNS, SEAL_COLUMNS, SOURCE_COLUMNS, VERIFICATION_COLUMNS
+from audit_pipeline.records.schemas import (
+    CONTROL_FINDING_COLUMNS,
+    RECORD_COLUMNS,
+    REPORT_COLUMNS,
+    SEAL_COLUMNS,
+    SOURCE_COLUMNS,
+    VERIFICATION_COLUMNS,
+)
+from audit_pipeline.report.catalogue import load_catalogue
+from audit_pipeline.report.evidence import evidence_tables
 
 HERE = Path(__file__).resolve().parent
 GRAIN = {
@@ -20,6 +39,8 @@ GRAIN = {
     "verifications": "One row per verification by a run; none where the newest row of the same days says the same.",
     "privacy_ledger": "One row per reservation of privacy loss, made before its draw and never taken back.",
     "releases": "One row per published release of a window. All of it is public.",
+    "control_findings": "One row per control and judgement of a period; none where the newest of it says the same.",
+    "reports": "One row per report that was made.",
 }
 
 TABLES_AND_COLUMNS = (
@@ -29,6 +50,8 @@ TABLES_AND_COLUMNS = (
     (VERIFICATIONS, VERIFICATION_COLUMNS),
     (LEDGER, LEDGER_COLUMNS),
     (RELEASES, RELEASE_COLUMNS),
+    (CONTROL_FINDINGS, CONTROL_FINDING_COLUMNS),
+    (REPORTS, REPORT_COLUMNS),
 )
 
 _FORMATS_HEAD = """# Formats
@@ -44,6 +67,40 @@ why, is in the columns `format` and `format_evidence` of `sources` and on the as
 
 Fields without a column of their own are in `extra_json`. People are keyed pseudonyms; secrets, e-mail and IP addresses
 are withheld from every table. A record that can be read and gives no event is a row of `log_findings`."""
+
+
+_REGISTERS_HEAD = """# What controls are measured on
+
+Made from `audit_pipeline/report/catalogue/tables.yaml` by `make docs`; do not edit. [compliance.md](compliance.md) says
+how to supply a register.
+Each table that a control's query reads is filled from the lake, from a register of yours, or from both. A table that
+nothing fills is empty, and an empty table evidences nothing: the controls beside it are NOT_EVIDENCED."""
+
+
+def registers_page() -> str:
+    """docs/registers.md."""
+    readers: dict[str, list[str]] = {}
+    for control in load_catalogue().controls:
+        for table in control.tables:
+            readers.setdefault(table, []).append(control.id)
+    lines = [*_REGISTERS_HEAD.splitlines(), "", "| table | what it has | filled from | read by |", "|---|---|---|---|"]
+    for table in evidence_tables().values():
+        lake = f"the lake: {', '.join(f'`{name}`' for name in table.reads)}" if table.reads else ""
+        register = f"[register](#{table.name})" if table.register else ""
+        origin = " and ".join(filter(None, (lake, register)))
+        used = ", ".join(readers.get(table.name, [])) or "other tables, or the heartbeat rule"
+        lines.append(f"| `{table.name}` | {table.about} | {origin} | {used} |")
+    lines += [
+        "",
+        "## Registers",
+        "",
+        "Columns of each, with their types as DuckDB calls them. None is required; what is missing is null.",
+    ]
+    for table in evidence_tables().values():
+        if table.register:
+            lines += ["", f"### {table.name}", "", f"{table.about[0].upper()}{table.about[1:]}.", ""]
+            lines += [", ".join(f"`{name}` {type_}" for name, type_ in table.register.items())]
+    return "\n".join(lines) + "\n"
 
 
 def tables_page() -> str:
@@ -100,3 +157,4 @@ def _type(field: pa.Field) -> str:
 if __name__ == "__main__":
     (HERE / "tables.md").write_text(tables_page())
     (HERE / "formats.md").write_text(formats_page())
+    (HERE / "registers.md").write_text(registers_page())

@@ -26,6 +26,7 @@ SHOWN_ELSEWHERE = {
     "audit-pipeline ui": "test_ui.py",
     "dg scaffold defs audit_pipeline.components.RunLogs run_logs": "components/test_dg.py",
     "dg scaffold defs audit_pipeline.components.DailySeal seal": "components/test_dg.py",
+    "dg scaffold defs audit_pipeline.components.ComplianceReport report": "components/test_dg.py",
 }
 
 
@@ -81,6 +82,7 @@ def test_the_pages_made_from_the_code_are_up_to_date() -> None:
 
     assert (ROOT / "docs" / "tables.md").read_text() == pages.tables_page(), "run `make docs`"
     assert (ROOT / "docs" / "formats.md").read_text() == pages.formats_page(), "run `make docs`"
+    assert (ROOT / "docs" / "registers.md").read_text() == pages.registers_page(), "run `make docs`"
 
 
 def test_the_worked_example_of_the_evidence_format_is_right() -> None:

@@ -16,6 +16,8 @@ from audit_pipeline.sources.landing import Stream
 REPOSITORY = Path(__file__).resolve().parents[1]
 RUN_LOGS = "assets/run_logs/defs.yaml"
 
+SHIPPED = (Stream("runs", "runs/{date}/**"), Stream("registers", "registers/**"))
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -30,11 +32,11 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def test_the_shipped_policy_has_one_stream_that_starts_in_2026(root: Path) -> None:
+def test_the_shipped_policy_has_logs_and_registers_from_2026_on(root: Path) -> None:
     policy = load_policy(root, {})
 
     assert policy.start == date(2026, 1, 1)
-    assert policy.streams == (Stream("runs", "runs/{date}/**"),)
+    assert policy.streams == SHIPPED
     assert policy.profile == "local"
 
 
@@ -71,7 +73,8 @@ def test_a_profile_is_a_plain_name_of_a_file_that_exists(root: Path, profile: st
 
 
 def test_the_digest_is_that_of_the_evidence_format(root: Path) -> None:
-    paths = ["assets/README.md", RUN_LOGS, "assets/seal/defs.yaml", "expectations/README.md"]
+    policies = [f"assets/{name}/defs.yaml" for name in ("privacy", "report")]
+    paths = ["assets/README.md", *policies, RUN_LOGS, "assets/seal/defs.yaml", "expectations/README.md"]
     paths += [f"resources/{name}" for name in ("README.md", "aws.yaml", "azure.yaml", "gcp.yaml", "local.yaml")]
     lines = [f"{hashlib.sha256((root / path).read_bytes()).hexdigest()} {path}\n" for path in paths]
 
@@ -292,7 +295,7 @@ def test_a_stream_is_added_and_the_comments_stay(root: Path) -> None:
     add_stream(root, "votes", "votes/{date}/*.csv")
 
     after = (root / RUN_LOGS).read_text()
-    assert load_policy(root, {}).streams == (Stream("runs", "runs/{date}/**"), Stream("votes", "votes/{date}/*.csv"))
+    assert load_policy(root, {}).streams == (*SHIPPED, Stream("votes", "votes/{date}/*.csv"))
     assert after.startswith(before)
 
 
@@ -304,8 +307,8 @@ def test_a_stream_is_added_after_the_last_one_whatever_follows(root: Path, end: 
     add_stream(root, "first", "*/{date}: #1")
     add_stream(root, "second", "c")
 
-    assert [stream.name for stream in load_policy(root, {}).streams] == ["runs", "first", "second"]
-    assert load_policy(root, {}).streams[1].path == "*/{date}: #1"
+    assert [stream.name for stream in load_policy(root, {}).streams] == ["runs", "registers", "first", "second"]
+    assert load_policy(root, {}).streams[2].path == "*/{date}: #1"
     assert file.read_text().endswith(end)
 
 

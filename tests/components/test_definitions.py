@@ -9,15 +9,20 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from audit_pipeline.components.compliance_report import check_name, month_of
 from audit_pipeline.components.daily_audit import REHASH_CONFIG
 from audit_pipeline.components.run_logs import EVENT_TABLES
 from audit_pipeline.definitions import assets_module, build_definitions, defs
 from audit_pipeline.errors import PolicyError
 from audit_pipeline.policy import load_policy
 from audit_pipeline.records.events import EVENT_SCHEMAS
+from audit_pipeline.report.catalogue import load_catalogue
+from audit_pipeline.report.facts import Period
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVIDENCE = {"records", "sources", "daily_merkle_root", "audit_trail", "inventory"}
+REPORT = {"control_findings", "compliance_report"}
+DAILY = {"control_findings"}
 EVENTS = set(
     "runs annotations generations reward_scores training_metrics policy_updates model_checkpoints log_findings".split()
 )
@@ -35,18 +40,25 @@ def test_exactly_these_assets_checks_jobs_and_schedules_are_loaded(where: str, p
 
     graph = loaded.resolve_asset_graph()
     repository = loaded.get_repository_def()
-    assert key_names(graph.get_all_asset_keys()) == EVIDENCE | EVENTS | PRIVACY
-    assert key_names(graph.asset_check_keys) == {
+    controls = {f"control_findings:{check_name(control)}" for control in load_catalogue().controls}
+    assert key_names(graph.get_all_asset_keys()) == EVIDENCE | EVENTS | PRIVACY | REPORT
+    assert len(controls) == 75
+    assert key_names(graph.asset_check_keys) == controls | {
         "records:nothing_lost",
         "daily_merkle_root:evidence_holds",
         "annotator_summaries:budget_left",
     }
-    assert {name for name in repository.job_names if not name.startswith("__")} == {"daily_audit", "weekly_releases"}
-    assert [schedule.name for schedule in repository.schedule_defs] == [
+    assert {name for name in repository.job_names if not name.startswith("__")} == {
+        "daily_audit",
+        "weekly_releases",
+        "monthly_report",
+    }
+    assert {schedule.name for schedule in repository.schedule_defs} == {
         "daily_audit_schedule",
         "weekly_rehash_schedule",
         "weekly_releases_schedule",
-    ]
+        "monthly_report_schedule",
+    }
     assert [sensor.name for sensor in repository.sensor_defs] == ["privacy_budget"]
 
 
@@ -57,7 +69,7 @@ def test_the_code_location_finds_the_policy_that_the_environment_names(
 
     loaded = defs()
 
-    assert key_names(loaded.resolve_asset_graph().get_all_asset_keys()) == EVIDENCE | EVENTS | PRIVACY
+    assert key_names(loaded.resolve_asset_graph().get_all_asset_keys()) == EVIDENCE | EVENTS | PRIVACY | REPORT
 
 
 def test_the_event_assets_are_the_event_tables() -> None:
@@ -69,11 +81,10 @@ def test_groups_and_dependencies_keep_the_seal_free_of_the_typed_view(definition
 
     groups = {node.key.to_user_string(): node.group_name for node in graph.asset_nodes}
     parents = {node.key.to_user_string(): key_names(node.parent_keys) for node in graph.asset_nodes}
-    assert groups == {
-        **dict.fromkeys(EVIDENCE, "evidence"),
-        **dict.fromkeys(EVENTS, "events"),
-        "annotator_summaries": "privacy",
-    }
+    of_group = {"evidence": EVIDENCE, "events": EVENTS, "privacy": PRIVACY, "report": REPORT}
+    assert groups == {name: group for group, names in of_group.items() for name in names}
+    assert parents["control_findings"] == {"audit_trail", "inventory"}
+    assert parents["compliance_report"] == {"control_findings"}
     assert parents["daily_merkle_root"] == {"records", "sources"}
     assert parents["audit_trail"] == {"daily_merkle_root"}
     assert parents["inventory"] == {"daily_merkle_root", "audit_trail", *EVENTS}
@@ -82,8 +93,8 @@ def test_groups_and_dependencies_keep_the_seal_free_of_the_typed_view(definition
 
 def test_partitions_are_the_days_from_the_policys_start_to_today(definitions: dg.Definitions, project: Path) -> None:
     for node in definitions.resolve_asset_graph().asset_nodes:
-        if node.group_name == "privacy":
-            continue  # has weeks
+        if node.key.to_user_string() in {"compliance_report", *PRIVACY}:
+            continue  # have months and weeks
         days = node.partitions_def.get_partition_keys(current_time=datetime(2026, 3, 5, 10, tzinfo=UTC))
 
         assert date.fromisoformat(days[0]) == load_policy(project, {}).start
@@ -122,12 +133,42 @@ def test_the_weekly_run_reads_every_day_that_still_has_files(project: Path) -> N
     assert {str(request.run_config) for request in requests} == {str(REHASH_CONFIG)}
 
 
+def test_the_monthly_report_is_of_the_month_that_has_ended(definitions: dg.Definitions) -> None:
+    repository = definitions.get_repository_def()
+    schedule = repository.get_schedule_def("monthly_report_schedule")
+    at = datetime(2026, 3, 2, 4, tzinfo=UTC)
+    tick = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+
+    requests = schedule.evaluate_tick(tick).run_requests
+
+    assert [request.partition_key for request in requests] == ["2026-02-01"]
+    assert month_of(date(2026, 2, 1)) == Period(date(2026, 2, 1), date(2026, 2, 28))
+    assert month_of(date(2026, 12, 1)) == Period(date(2026, 12, 1), date(2026, 12, 31))
+
+
+def test_own_controls_and_thresholds_of_the_policy_are_checks_too(project: Path) -> None:
+    file = project / "assets/report/defs.yaml"
+    file.write_text(
+        file.read_text()
+        + "  thresholds:\n    EUA-14-01: {max_stop_s: 60}\n"
+        + "  controls:\n    - {id: OWN-1, framework: House rules, reference: R1, binding: own, severity: low,"
+        + " requirement: A board paper is on file., document: board_paper, cannot_show: What it says.}\n"
+    )
+
+    checks = key_names(build_definitions(project).resolve_asset_graph().asset_check_keys)
+
+    assert "control_findings:own_1" in checks
+    file.write_text(file.read_text().replace("OWN-1", "INT-01"))
+    with pytest.raises(PolicyError, match="id is there twice"):
+        build_definitions(project)
+
+
 def test_the_job_runs_everything_in_one_process(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def("daily_audit")
 
     assert job.executor_def is dg.in_process_executor
-    assert key_names(job.asset_layer.selected_asset_keys) == EVIDENCE | EVENTS
-    assert len(job.asset_layer.asset_graph.asset_check_keys) == 2
+    assert key_names(job.asset_layer.selected_asset_keys) == EVIDENCE | EVENTS | DAILY
+    assert len(job.asset_layer.asset_graph.asset_check_keys) == 2 + 75
 
 
 def test_unknown_attributes_are_refused_with_file_and_line(project: Path) -> None:
@@ -152,13 +193,17 @@ def test_a_component_alone_refuses_unknown_attributes_too(project: Path) -> None
 
 @pytest.mark.parametrize("start", ['"2026-02-01"', "2026-02-01"])
 def test_a_start_may_be_written_with_or_without_quotes(project: Path, start: str) -> None:
-    for name in ("run_logs", "seal", "privacy"):
+    for name in ("run_logs", "seal", "privacy", "report"):
         file = project / "assets" / name / "defs.yaml"
         file.write_text(file.read_text().replace('"2026-01-01"', start))
 
     graph = build_definitions(project).resolve_asset_graph()
 
-    firsts = {node.partitions_def.get_first_partition_key() for node in graph.asset_nodes}
+    firsts = {
+        node.partitions_def.get_first_partition_key()
+        for node in graph.asset_nodes
+        if node.key.to_user_string() != "compliance_report"
+    }
     assert firsts == {"2026-02-01", "2026-02-02"}  # a Sunday; weeks of summaries begin with the Monday in it
 
 

@@ -66,8 +66,8 @@ def test_dg_checks_and_lists_this_repository(tmp_path: Path) -> None:
     run_dg("check", "defs", **arguments)  # type: ignore[arg-type]  # checks the YAML, too
     listed = json.loads(run_dg("list", "defs", "--json", **arguments))  # type: ignore[arg-type]
 
-    assert {job["name"] for job in listed["jobs"]} == {"daily_audit", "weekly_releases"}
-    assert len(listed["assets"]) == 14
+    assert {job["name"] for job in listed["jobs"]} == {"daily_audit", "weekly_releases", "monthly_report"}
+    assert len(listed["assets"]) == 16
 
 
 def test_another_project_scaffolds_our_components_and_loads_their_assets(other_project: Path, tmp_path: Path) -> None:
@@ -77,6 +77,7 @@ def test_another_project_scaffolds_our_components_and_loads_their_assets(other_p
 
     run_dg(*run_logs, "--start", "2026-02-01", **arguments)  # type: ignore[arg-type]
     run_dg("scaffold", "defs", "audit_pipeline.components.DailySeal", "seal", **arguments)  # type: ignore[arg-type]
+    run_dg("scaffold", "defs", "audit_pipeline.components.ComplianceReport", "report", **arguments)  # type: ignore[arg-type]
 
     written = yaml.safe_load((other_project / "src/other/defs/logs/defs.yaml").read_text())
     assert written["attributes"] == {
@@ -90,6 +91,8 @@ def test_another_project_scaffolds_our_components_and_loads_their_assets(other_p
         "daily_merkle_root",
         "audit_trail",
         "inventory",
+        "control_findings",
+        "compliance_report",
         "runs",
         "annotations",
         "generations",
@@ -99,4 +102,6 @@ def test_another_project_scaffolds_our_components_and_loads_their_assets(other_p
         "model_checkpoints",
         "log_findings",
     }
-    assert {check["name"] for check in listed["asset_checks"]} == {"nothing_lost", "evidence_holds"}
+    checks = {check["name"] for check in listed["asset_checks"]}
+    assert checks >= {"nothing_lost", "evidence_holds", "int_01", "gdpr_17_01"}
+    assert len(checks) == 2 + 75
