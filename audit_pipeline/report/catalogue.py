@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Literal, Self
 
@@ -89,6 +89,11 @@ class Control(BaseModel):
         if not self.query or not self.tables or not self.pass_means:
             raise ValueError(f"control {self.id}: expected `document`, or `query`, `tables` and `pass_means`")
         return self
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """Its values as JSON has them."""
+        return self.model_dump(mode="json")
 
     @property
     def is_document(self) -> bool:

@@ -11,10 +11,9 @@ from itertools import groupby
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from audit_pipeline.records import canonical
 from audit_pipeline.report.catalogue import Control
 from audit_pipeline.report.facts import FAIL, NOT_APPLICABLE, PASS, Facts, Finding
-from audit_pipeline.report.plain import day_spans
+from audit_pipeline.report.plain import day_spans, dump
 
 OSCAL_VERSION = "1.2.1"
 NAMESPACE = uuid5(NAMESPACE_URL, "urn:rlhf-audit-pipeline:oscal")
@@ -33,7 +32,7 @@ def render_oscal(facts: Facts) -> Mapping[str, bytes]:
         PLAN: _plan,
         RESULTS: _results,
     }
-    return {f"{name}.json": canonical.dump_canonical({name: make(facts)}) for name, make in made.items()}
+    return {f"{name}.json": dump({name: make(facts)}) for name, make in made.items()}
 
 
 def control_token(control: Control) -> str:

@@ -1,20 +1,23 @@
 """The report for programs: one JSON document with everything that the pages say."""
 
+import json
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from typing import Any
 
-from audit_pipeline.records import canonical
+from audit_pipeline.report.catalogue import Control
 from audit_pipeline.report.facts import Facts, Finding
 
 SCHEMA = "audit-report/v1"
 
 
 def render_json(facts: Facts) -> bytes:
-    """Canonical JSON, so that equal facts are equal bytes."""
-    said = {field.name: plain(getattr(facts, field.name)) for field in fields(facts) if field.name != "findings"}
-    catalogue = {name: value for name, value in said.pop("catalogue").items() if name != "controls"}
-    return canonical.dump_canonical(
+    """Equal facts are equal bytes."""
+    others = [field.name for field in fields(facts) if field.name not in ("findings", "catalogue")]
+    said = {name: plain(getattr(facts, name)) for name in others}
+    of_catalogue = [field.name for field in fields(facts.catalogue) if field.name != "controls"]
+    catalogue = {name: plain(getattr(facts.catalogue, name)) for name in of_catalogue}
+    return dump(
         {
             "schema": SCHEMA,
             **said,
@@ -25,6 +28,11 @@ def render_json(facts: Facts) -> bytes:
             "findings": [_finding(finding) for finding in facts.findings],
         }
     )
+
+
+def dump(document: Any) -> bytes:
+    """JSON of one form: equal documents are equal bytes. Ours hold plain values, so the standard library is enough."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -47,6 +55,8 @@ def day_spans(days: tuple[date, ...]) -> list[str]:
 
 def plain(value: Any) -> Any:
     """A value in types that JSON has."""
+    if isinstance(value, Control):
+        return value.plain
     if hasattr(value, "model_dump"):
         return plain(value.model_dump())
     if is_dataclass(value):
