@@ -27,6 +27,7 @@ LAYERS = {
     "sealing": APPLICATION,
     "rotation": APPLICATION,
     "inventory": APPLICATION,
+    "judging": APPLICATION,
     "verify": APPLICATION,
     "verifications": APPLICATION,
     "audit_trail": APPLICATION,

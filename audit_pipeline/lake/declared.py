@@ -40,9 +40,10 @@ EVENTS = {
 """The event tables, by name."""
 
 VERIFICATIONS = Table("verifications", "audit", schemas.VERIFICATIONS, ("day",), waits=True)
+QUALITY_FINDINGS = Table("quality_findings", "audit", schemas.QUALITY_FINDINGS, ("day",))
 CONTROL_FINDINGS = Table("control_findings", "audit", schemas.CONTROL_FINDINGS, ("day",), waits=True)
 REPORTS = Table("reports", "audit", schemas.REPORTS, ("day",), waits=True)
-AUDIT_TABLES = (VERIFICATIONS, LEDGER, RELEASES, CONTROL_FINDINGS, REPORTS)
+AUDIT_TABLES = (VERIFICATIONS, LEDGER, RELEASES, QUALITY_FINDINGS, CONTROL_FINDINGS, REPORTS)
 """What the pipeline writes about itself; their rows become records of the stream `_audit`."""
 
 TABLES = {table.name: table for table in (*EVIDENCE_TABLES, *EVENTS.values(), *AUDIT_TABLES)}

@@ -122,6 +122,15 @@ class OpenTable:
         for name in self._files_with("day", first, last):
             yield name, self._read(columns, between, [name])
 
+    def files_of_day(self, day: date) -> list[str]:
+        """Names of the data files that may have rows of the day, sorted."""
+        return self._files_with("day", day, day)
+
+    def read_days(self, columns: Sequence[str], first: date, last: date) -> pa.Table:
+        """Rows of the days from `first` to `last`; else as `read`."""
+        where = (pc.field("day") >= first) & (pc.field("day") <= last)
+        return self._read(columns, where, self._files_with("day", first, last))
+
     def read_runs(self, columns: Sequence[str], run_ids: Collection[str], is_read: Callable[[str], bool]) -> pa.Table:
         """Rows of some runs, of the data files that `is_read` says yes to by name; else as `read`."""
         names = [name for name in self._files_with("run_id", min(run_ids), max(run_ids)) if is_read(name)]

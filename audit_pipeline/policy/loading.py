@@ -17,6 +17,7 @@ from audit_pipeline.policy.documents import Document, Model, read_documents, rea
 from audit_pipeline.policy.models import (
     ComplianceReportAttributes,
     DailySealAttributes,
+    ExpectationSuitesAttributes,
     PlacesAttributes,
     RunLogsAttributes,
     StoreAttributes,
@@ -30,6 +31,7 @@ RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
 DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
 PRIVACY_TYPE = "audit_pipeline.components.PrivacySummaries"
 REPORT_TYPE = "audit_pipeline.components.ComplianceReport"
+EXPECTATION_SUITES_TYPE = "audit_pipeline.components.ExpectationSuites"
 DIGESTED_FOLDERS = ("assets", "expectations", "resources")
 FOLDERS = ("keys", "dagster", "cache")
 """Places that are folders of this machine in every profile."""
@@ -102,6 +104,12 @@ def load_policy(root: Path, environ: Mapping[str, str]) -> Policy:
         raise PolicyError(
             f"{root / 'assets'}: PrivacySummaries starts {privacy.start}, RunLogs {run_logs.start}; give both the same"
         )
+    for suites in find_components(root, EXPECTATION_SUITES_TYPE):
+        if (start := suites.parse(ExpectationSuitesAttributes).start) not in (None, run_logs.start):
+            raise PolicyError(
+                f"{suites.file}:{suites.child('start').line}: ExpectationSuites starts {start}, RunLogs "
+                f"{run_logs.start}; give both the same start"
+            )
     profile = environ.get("AUDIT_PROFILE") or LOCAL
     home = Path(environ.get("AUDIT_HOME") or root / "audit-home").absolute()
     places, attesters = _load_profile(root, profile, home)

@@ -27,7 +27,8 @@ def parse_start(value: object) -> date:
         raise ValueError(f"{value!r}: expected a date such as 2026-01-01") from err
 
 
-Start = Annotated[date, BeforeValidator(parse_start)]
+Day = Annotated[date, BeforeValidator(parse_start)]
+Start = Day
 
 
 class ColumnsAttributes(BaseModel):
@@ -196,6 +197,35 @@ class ComplianceReportAttributes(BaseModel):
     registers: str = "registers"
     controls: tuple[Control, ...] = ()
     thresholds: dict[str, dict[str, float]] = Field(default_factory=dict)
+
+
+class DeltaTableAttributes(BaseModel):
+    """A Delta table of another project, as the component ExpectationSuites judges it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    delta: str = Field(description="Folder or URI of the Delta table; a relative path is the project's.")
+    reference: str = Field(description="Column that names a row: samples of failing rows are its values.")
+    asset: str | None = Field(default=None, description="Key of the asset, with '/' (default: the table's name here).")
+    partition_column: str | None = Field(
+        default=None, description="Column with the partition's key (default: the whole table is judged)."
+    )
+
+
+class ExpectationSuitesAttributes(BaseModel):
+    """The attributes of the component ExpectationSuites."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    suites: str = "expectations"
+    start: Start | None = None
+    tables: dict[str, DeltaTableAttributes] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.start is None) == (self.tables is None):
+            raise ValueError("expected either start (this lake's event tables are judged) or tables (others are)")
+        return self
 
 
 class PlacesAttributes(BaseModel):

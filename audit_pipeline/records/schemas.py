@@ -121,6 +121,30 @@ REPORT_COLUMNS = (
     Column("is_notice", pa.bool_(), "whether it is the notice that nothing can be relied on", True),
 )
 
+QUALITY_FINDING_COLUMNS = (
+    Column("day", _DAY, "day whose rows were judged", True),
+    Column("judged_table", _TEXT, "table that was judged", True),
+    Column("expectation", _TEXT, "name of the expectation in the table's suite", True),
+    Column("description", _TEXT, "what must hold, in words", True),
+    Column("type", _TEXT, "kind of the expectation, as Great Expectations calls it", True),
+    Column("expected", _TEXT, "its arguments, as canonical JSON", True),
+    Column("severity", _TEXT, "critical, warning or info", True),
+    Column("is_blocking", pa.bool_(), "whether reports wait while it fails", True),
+    Column("state", _TEXT, "passed, failed, waived, not_judged or error", True),
+    Column("reason", _TEXT, "why it is waived, not judged or an error, or empty", True),
+    Column("observed", _TEXT, "what was observed, in words, or empty", True),
+    Column("observed_value", pa.float64(), "the same as a number, where it is one"),
+    Column("names", pa.list_(_TEXT), "names that were observed, of fields, where it is about them", True),
+    Column("rows", _INT, "rows that the table has of the day", True),
+    Column("failing", _INT, "rows that fail, where it is about rows"),
+    Column("sample", pa.list_(_TEXT), "event_id of the first of them, at most 20", True),
+    Column("round", _INT, "which judgement of the day, from 1: the newest counts", True),
+    Column("judged_at", _TIME, "when it was judged", True),
+    Column(
+        "basis", _TEXT, "SHA-256, hex, of what was judged by: suites, waivers, names of data files, days before", True
+    ),
+)
+
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(column.name, column.type, nullable=not column.is_required) for column in columns])
@@ -143,3 +167,6 @@ CONTROL_FINDINGS = _schema(CONTROL_FINDING_COLUMNS)
 
 REPORTS = _schema(REPORT_COLUMNS)
 """One row per report that was made."""
+
+QUALITY_FINDINGS = _schema(QUALITY_FINDING_COLUMNS)
+"""One row per expectation and judgement of a day."""
