@@ -15,6 +15,9 @@ from audit_pipeline.components.compliance_report import REPORT_ASSET
 from audit_pipeline.components.daily_audit import build_daily_audit
 from audit_pipeline.components.privacy_summaries import GROUP
 from audit_pipeline.policy import find_policy, load_policy
+from audit_pipeline.policy.loading import EXPECTATION_SUITES_TYPE, find_components
+from audit_pipeline.policy.models import ExpectationSuitesAttributes
+from audit_pipeline.policy.suites import load_quality
 
 
 def build_definitions(root: Path) -> dg.Definitions:
@@ -23,7 +26,11 @@ def build_definitions(root: Path) -> dg.Definitions:
     Raises:
         PolicyError: a file of the policy is wrong; the message names the file and line.
     """
-    load_policy(root, os.environ)  # before Dagster reads the same files, whose errors have no line for nested keys
+    # Before Dagster reads the same files: its errors have no line for nested keys, and hide ours behind their own.
+    load_policy(root, os.environ)
+    for quality in find_components(root, EXPECTATION_SUITES_TYPE):
+        if (said := quality.parse(ExpectationSuitesAttributes)).tables is None:
+            load_quality(root / said.suites)
     tree = dg.ComponentTree.from_module(defs_module=assets_module(root), project_root=root)
     # Releases have windows of their own, and a month has no day: these are jobs of their own.
     apart = dg.AssetSelection.groups(GROUP) | dg.AssetSelection.assets(REPORT_ASSET)

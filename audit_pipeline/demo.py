@@ -54,7 +54,9 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
     for done in run_days(home, policy.places.dagster, days):
         if done.failures:
             raise ProofError(f"{done.day}: run {done.run_id} failed: {'; '.join(done.failures)}")
-        say(f"3. {done.day}: taken in, sealed, verified, typed view derived (run {done.run_id})")
+        say(f"3. {done.day}: taken in, sealed, verified, typed view derived and judged (run {done.run_id})")
+        for finding in done.findings:
+            say(f"   planted, and found: {finding}")
     lake = open_lake(policy.places)
     say(f"4. {_release(policy, days[-1])}")
     found = verify(lake, trust=Trust((parse_vkey(vkey),)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from audit_pipeline.components import specs
 from audit_pipeline.components.daily_audit import JOB, REHASH_CONFIG
 from audit_pipeline.components.privacy_summaries import job_name
 from audit_pipeline.definitions import build_definitions
@@ -34,6 +35,10 @@ class DayRun:
     run_id: str
     failures: tuple[str, ...]
     """What failed, one line a step or check; empty where all went well."""
+    findings: tuple[str, ...]
+    """What the suites found of the day's data that is critical, one line an expectation."""
+    warnings: int
+    """Expectations besides that do not hold."""
 
 
 def prepare_instance(folder: Path) -> None:
@@ -55,7 +60,7 @@ def run_days(root: Path, instance_folder: Path, days: list[date], *, rehash: boo
                 run_config={**_QUIET, **(REHASH_CONFIG if rehash else {})},
                 raise_on_error=False,
             )
-            yield DayRun(day, finished.run_id, tuple(_failures(finished)))
+            yield _day_run(day, finished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +102,24 @@ def _load(root: Path) -> dg.Definitions:
         return build_definitions(root)
 
 
+def _day_run(day: date, finished: dg.ExecuteInProcessResult) -> DayRun:
+    failed = [check for check in finished.get_asset_check_evaluations() if not check.passed]
+    critical = [check for check in failed if check.severity == dg.AssetCheckSeverity.ERROR]
+    failures = [*_failures(finished), *(_line(check) for check in critical if specs.STATE not in check.metadata)]
+    findings = [_line(check) for check in critical if specs.STATE in check.metadata]
+    return DayRun(day, finished.run_id, tuple(failures), tuple(findings), len(failed) - len(critical))
+
+
+def _line(check: dg.AssetCheckEvaluation) -> str:
+    said = f": {check.description}" if check.description else ""
+    return f"check {check.check_name} on {check.asset_key.to_user_string()}: does not hold{said}"
+
+
 def _failures(finished: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in finished.get_step_failure_events():
         error = event.step_failure_data.error
         while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
             error = error.cause  # below Dagster's own frames is the error that an asset raised
         yield f"{event.step_key}: {' '.join(error.message.split()) if error else 'failed'}"
-    for check in finished.get_asset_check_evaluations():
-        # A warning, such as a control that nothing evidences, is to be seen; it fails no day.
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-            yield f"check {check.check_name} on {check.asset_key.to_user_string()}: does not hold"
     if not finished.success and not finished.get_step_failure_events():
         yield "the run failed"

@@ -47,16 +47,18 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
     days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date(), rehash=rehash)
     failed = 0
     for done in _with_progress(run_days(policy.root, policy.places.dagster, days, rehash=rehash), len(days)):
-        failed += bool(done.failures)
-        click.echo(f"{done.day}  {'FAILED' if done.failures else 'done'}  run {done.run_id}")
-        for failure in done.failures:
+        failed += bool(done.failures or done.findings)
+        state = "FAILED" if done.failures else "taken in; its data is not as it must be" if done.findings else "done"
+        warned = f", {done.warnings} warnings of data quality" if done.warnings else ""
+        click.echo(f"{done.day}  {state}  run {done.run_id}{warned}")
+        for failure in (*done.failures, *done.findings):
             click.echo(f"  {failure}", err=True)
     failed_releases = 0 if asked else _release(policy)
     _print_counts(lake, days)
     _print_untaken(policy)
     click.echo(f"{len(days) - failed} of {len(days)} days done; lake {policy.places.lake}, log {policy.places.log}")
     if failed or failed_releases:
-        click.echo("audit-pipeline: days or releases failed; `audit-pipeline ui` shows their runs", err=True)
+        click.echo("audit-pipeline: checks or releases failed; `audit-pipeline ui` shows the runs", err=True)
         click.get_current_context().exit(1)
 
 

@@ -10,6 +10,7 @@ from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.lake.query import connect, list_tables
 from audit_pipeline.lake.stores import open_store
 from audit_pipeline.policy import Policy
+from audit_pipeline.quality.findings import STATES
 from audit_pipeline.releasing.state import read_budget
 
 _STREAMS = """
@@ -41,6 +42,10 @@ _CONTROLS = """
         coalesce(list(control ORDER BY control) FILTER (WHERE status = 'FAIL'), []) AS failing
     FROM newest HAVING count(*) > 0
 """
+_QUALITY = """
+    SELECT day, state, count(*) AS findings, count(*) FILTER (is_blocking) AS blocking
+    FROM (FROM quality_findings QUALIFY round = max(round) OVER (PARTITION BY day)) GROUP BY day, state
+"""
 
 
 def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
@@ -53,6 +58,7 @@ def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
         committed = _rows(database, _RECORDS)[0].popitem()[1] if "sources" in tables else 0
         seals = _rows(database, _SEALS)[0] if "seals" in tables else {"log_size": 0, "days": 0, "records": 0}
         controls = _rows(database, _CONTROLS) if "control_findings" in tables else []
+        quality = _quality(database) if "quality_findings" in tables else None
     lake_bytes = sum(
         listed.size_bytes for place in (lake, policy.places.evidence) for listed in open_store(place).listed()
     )
@@ -67,7 +73,7 @@ def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
         },
         "seals": {**seals, "unsealed_records": committed - seals["records"]},
         "privacy": _privacy(policy, now) if policy.summaries else None,
-        "quality": None,
+        "quality": quality,
         "controls": controls[0] if controls else None,
         "places": {
             "policy": policy.root,
@@ -99,6 +105,18 @@ def _privacy(policy: Policy, now: datetime) -> dict[str, Any] | None:
         "delta": state.delta,
         "threshold_delta": float(state.threshold_delta),
         "threshold_delta_budget": float(state.threshold_delta_budget),
+    }
+
+
+def _quality(database: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """The newest judgement of the newest judged day by state, and what holds back reports of any day."""
+    found = _rows(database, _QUALITY)
+    newest = [row for row in found if row["day"] == max(row["day"] for row in found)]
+    return {
+        "days": len({row["day"] for row in found}),
+        "last_day": max((row["day"] for row in found), default=None),
+        **{state: sum(row["findings"] for row in newest if row["state"] == state) for state in STATES},
+        "holding_back_reports": sum(row["blocking"] for row in found if row["state"] in ("failed", "error")),
     }
 
 

@@ -17,7 +17,7 @@ from audit_pipeline.lake.declared import EVENTS, SEALS
 from audit_pipeline.lake.inventories import inventory_name
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.policy import Policy
-from audit_pipeline.policy.loading import find_components
+from audit_pipeline.policy.loading import EXPECTATION_SUITES_TYPE, find_components
 from audit_pipeline.policy.models import parse_start
 from audit_pipeline.sealing import SealReport, seal_day
 from audit_pipeline.verifications import record_verification
@@ -27,7 +27,7 @@ from audit_pipeline.verify.apart import verify_apart
 SEAL_ASSET = "daily_merkle_root"
 AUDIT_TRAIL_ASSET = "audit_trail"
 INVENTORY_ASSET = "inventory"
-AUDIT_ASSETS: Mapping[str, Sequence[str]] = {}
+AUDIT_ASSETS: Mapping[str, Sequence[str]] = {EXPECTATION_SUITES_TYPE: ("quality_findings",)}
 """By type of component: the assets it makes that write audit tables."""
 
 

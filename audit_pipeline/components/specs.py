@@ -9,6 +9,7 @@ import dagster as dg
 EVIDENCE = "evidence"
 EVENTS = "events"
 REPORT = "report"
+QUALITY = "quality"
 
 STREAMS = "audit/streams"
 RECORDS = "audit/records"
@@ -43,6 +44,14 @@ VIOLATIONS = "audit/violations"
 IS_EARLY = "audit/is_early"
 NO_RELIANCE = "audit/no_reliance"
 DIGESTS = "audit/digests"
+STATE = "audit/state"
+EXPECTED = "audit/expected"
+OBSERVED = "audit/observed"
+FAILING = "audit/failing"
+FAILING_ROWS = "audit/failing_rows"
+FINDINGS = "audit/findings"
+PAGE = "audit/page"
+ROUND = "audit/round"
 
 MAX_ROWS = 50  # of a table in metadata, which Dagster keeps with every event
 
