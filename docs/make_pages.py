@@ -11,6 +11,7 @@ from audit_pipeline.lake.declared import (
     CONTROL_FINDINGS,
     EVENTS,
     LEDGER,
+    QUALITY_FINDINGS,
     RECORDS,
     RELEASES,
     REPORTS,
@@ -22,6 +23,7 @@ from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, Column
 from audit_pipeline.records.releases import LEDGER_COLUMNS, RELEASE_COLUMNS
 from audit_pipeline.records.schemas import (
     CONTROL_FINDING_COLUMNS,
+    QUALITY_FINDING_COLUMNS,
     RECORD_COLUMNS,
     REPORT_COLUMNS,
     SEAL_COLUMNS,
@@ -41,6 +43,7 @@ GRAIN = {
     "releases": "One row per published release of a window. All of it is public.",
     "control_findings": "One row per control and judgement of a period; none where the newest of it says the same.",
     "reports": "One row per report that was made.",
+    "quality_findings": "One row per expectation and judgement of a day; the newest judgement of a day counts.",
 }
 
 TABLES_AND_COLUMNS = (
@@ -52,6 +55,7 @@ TABLES_AND_COLUMNS = (
     (RELEASES, RELEASE_COLUMNS),
     (CONTROL_FINDINGS, CONTROL_FINDING_COLUMNS),
     (REPORTS, REPORT_COLUMNS),
+    (QUALITY_FINDINGS, QUALITY_FINDING_COLUMNS),
 )
 
 _FORMATS_HEAD = """# Formats

@@ -13,7 +13,7 @@ from audit_pipeline.attest import NOBODY
 from audit_pipeline.derive import derive_events
 from audit_pipeline.ingest import StreamCounts, check_nothing_lost, ingest_day
 from audit_pipeline.inventory import InventoryReport, take_inventory
-from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS, SOURCES
+from audit_pipeline.lake.declared import EVENTS, QUALITY_FINDINGS, RECORDS, SEALS, SOURCES
 from audit_pipeline.lake.keys import make_keys
 from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.lake.places import Places
@@ -25,7 +25,7 @@ from audit_pipeline.verify import Verification, verify
 TODAY = date(2026, 3, 5)
 POLICY_DIGEST = "ab" * 32
 RUNS = Stream("runs", "runs/{date}/**")
-TABLES = {table.name: table for table in (RECORDS, SOURCES, SEALS, *EVENTS.values())}
+TABLES = {table.name: table for table in (RECORDS, SOURCES, SEALS, QUALITY_FINDINGS, *EVENTS.values())}
 
 
 class LakeForTests:

@@ -1,6 +1,7 @@
 """A project with a key and a landed file, and its definitions."""
 
 import os
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -19,11 +20,12 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A policy folder with a key; the environment says nothing."""
+    """A policy folder with a key; the environment says nothing. Data quality has tests of its own: it takes seconds."""
     for name in ("AUDIT_POLICY", "AUDIT_HOME", "AUDIT_PROFILE", "AUDIT_KEY_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)
     root = tmp_path / "project"
     init_project(root)
+    shutil.rmtree(root / "assets/quality")
     make_keys(load_policy(root, {}).places.keys, "example.com/audit", os.urandom, None)
     return root
 

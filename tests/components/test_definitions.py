@@ -15,6 +15,7 @@ from audit_pipeline.components.run_logs import EVENT_TABLES
 from audit_pipeline.definitions import assets_module, build_definitions, defs
 from audit_pipeline.errors import PolicyError
 from audit_pipeline.policy import load_policy
+from audit_pipeline.policy.suites import load_suites
 from audit_pipeline.records.events import EVENT_SCHEMAS
 from audit_pipeline.report.catalogue import load_catalogue
 from audit_pipeline.report.facts import Period
@@ -40,10 +41,14 @@ def test_exactly_these_assets_checks_jobs_and_schedules_are_loaded(where: str, p
 
     graph = loaded.resolve_asset_graph()
     repository = loaded.get_repository_def()
+    quality = where == "repository"
+    suites = load_suites(REPOSITORY / "expectations", EVENT_SCHEMAS) if quality else ()
+    judged = {f"{suite.table}:{one.name}" for suite in suites for one in suite.expectations}
     controls = {f"control_findings:{check_name(control)}" for control in load_catalogue().controls}
-    assert key_names(graph.get_all_asset_keys()) == EVIDENCE | EVENTS | PRIVACY | REPORT
+    assets = EVIDENCE | EVENTS | PRIVACY | REPORT
+    assert key_names(graph.get_all_asset_keys()) == assets | ({"quality_findings"} if quality else set())
     assert len(controls) == 75
-    assert key_names(graph.asset_check_keys) == controls | {
+    assert key_names(graph.asset_check_keys) == controls | judged | {
         "records:nothing_lost",
         "daily_merkle_root:evidence_holds",
         "annotator_summaries:budget_left",

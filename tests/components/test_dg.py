@@ -67,7 +67,7 @@ def test_dg_checks_and_lists_this_repository(tmp_path: Path) -> None:
     listed = json.loads(run_dg("list", "defs", "--json", **arguments))  # type: ignore[arg-type]
 
     assert {job["name"] for job in listed["jobs"]} == {"daily_audit", "weekly_releases", "monthly_report"}
-    assert len(listed["assets"]) == 16
+    assert len(listed["assets"]) == 17
 
 
 def test_another_project_scaffolds_our_components_and_loads_their_assets(other_project: Path, tmp_path: Path) -> None:
