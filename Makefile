@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
 export PATH := $(PATH):$(CURDIR)/.programs/node_modules/.bin
 
-.PHONY: install programs demo test test-slow test-all real-runs lint format docs screenshots bench bench-growth bench-privacy clean
+.PHONY: install programs demo test test-slow test-all real-runs airflow-test lint format docs screenshots bench bench-growth bench-privacy clean
 
 install: $(STAMP)
 
@@ -46,6 +46,13 @@ real-runs: $(STAMP)
 	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/real_runs/requirements.txt
 	TRL_PYTHON=.venv-trl/bin/python $(BIN)/python -m pytest tests/real_runs/check_real_runs.py
 
+# The example DAG under Airflow 3, in an environment of its own: Airflow pins what Dagster pins otherwise.
+airflow-test: $(STAMP)
+	$(PYTHON) -m venv .venv-airflow
+	.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check 'apache-airflow==3.3.2'
+	.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	AIRFLOW_PYTHON=.venv-airflow/bin/python $(BIN)/python -m pytest -m slow tests/test_airflow.py
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -78,4 +85,4 @@ screenshots: demo
 	$(BIN)/python docs/make_screenshots.py audit-demo
 
 clean:
-	rm -rf $(VENV) .venv-trl audit-demo bench-home .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-trl .venv-airflow audit-demo bench-home .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -14,12 +14,14 @@ LAYERS = {
     "records": DOMAIN,
     "privacy": DOMAIN,
     "quality": DOMAIN,
+    "alerts": DOMAIN,
     "report": DOMAIN,
     "containers": ADAPTERS,
     "formats": ADAPTERS,
     "lake": ADAPTERS,
     "signers": ADAPTERS,
     "attest": ADAPTERS,
+    "channels": ADAPTERS,
     "sources": SOURCES,
     "policy": APPLICATION,
     "ingest": APPLICATION,
@@ -30,6 +32,9 @@ LAYERS = {
     "judging": APPLICATION,
     "verify": APPLICATION,
     "verifications": APPLICATION,
+    "alert_rows": APPLICATION,
+    "alerting": APPLICATION,
+    "watches": APPLICATION,
     "audit_trail": APPLICATION,
     "check": APPLICATION,
     "lookup": APPLICATION,
@@ -42,6 +47,8 @@ LAYERS = {
     "cli": FACE,
     "demo": FACE,
     "daily": FACE,
+    "doctor": FACE,
+    "airflow": FACE,
 }
 ALONE = ("check.py", "tlog", "records/canonical.py", "errors.py", "__init__.py", "records/__init__.py")
 """What an auditor reads and runs: it may import the standard library, `cryptography` and itself."""

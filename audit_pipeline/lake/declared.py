@@ -43,7 +43,8 @@ VERIFICATIONS = Table("verifications", "audit", schemas.VERIFICATIONS, ("day",),
 QUALITY_FINDINGS = Table("quality_findings", "audit", schemas.QUALITY_FINDINGS, ("day",))
 CONTROL_FINDINGS = Table("control_findings", "audit", schemas.CONTROL_FINDINGS, ("day",), waits=True)
 REPORTS = Table("reports", "audit", schemas.REPORTS, ("day",), waits=True)
-AUDIT_TABLES = (VERIFICATIONS, LEDGER, RELEASES, QUALITY_FINDINGS, CONTROL_FINDINGS, REPORTS)
+ALERTS = Table("alerts", "audit", schemas.ALERTS, ("day",), waits=True)
+AUDIT_TABLES = (VERIFICATIONS, LEDGER, RELEASES, QUALITY_FINDINGS, CONTROL_FINDINGS, REPORTS, ALERTS)
 """What the pipeline writes about itself; their rows become records of the stream `_audit`."""
 
 TABLES = {table.name: table for table in (*EVIDENCE_TABLES, *EVENTS.values(), *AUDIT_TABLES)}

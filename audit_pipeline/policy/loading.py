@@ -13,6 +13,7 @@ from audit_pipeline.attest import Attesters
 from audit_pipeline.errors import InputError, PolicyError
 from audit_pipeline.lake.clients import parse_uri
 from audit_pipeline.lake.places import Access, Bucket, Place, Places, lies_in
+from audit_pipeline.policy.alerting import AlertsAttributes
 from audit_pipeline.policy.documents import Document, Model, read_documents, read_text
 from audit_pipeline.policy.models import (
     ComplianceReportAttributes,
@@ -28,6 +29,7 @@ from audit_pipeline.report.catalogue import extend, load_catalogue
 from audit_pipeline.sources.landing import Stream
 
 RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
+ALERTS_TYPE = "audit_pipeline.components.Alerts"
 DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
 PRIVACY_TYPE = "audit_pipeline.components.PrivacySummaries"
 REPORT_TYPE = "audit_pipeline.components.ComplianceReport"
@@ -52,6 +54,7 @@ class Policy:
     profile: str
     places: Places
     attesters: Attesters
+    alerts: AlertsAttributes
     summaries: Plan | None = None
     """What is published about annotators' work, where anything is."""
 
@@ -121,6 +124,7 @@ def load_policy(root: Path, environ: Mapping[str, str]) -> Policy:
         profile=profile,
         places=places,
         attesters=attesters,
+        alerts=only_component(root, ALERTS_TYPE, AlertsAttributes) or AlertsAttributes(),
         summaries=privacy.plan() if privacy else None,
     )
 

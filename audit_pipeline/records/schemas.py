@@ -145,6 +145,27 @@ QUALITY_FINDING_COLUMNS = (
     ),
 )
 
+ALERT_COLUMNS = (
+    Column("number", _INT, "which row of the table, from 1", True),
+    Column("day", _DAY, "day on which it was written", True),
+    Column("at", _TIME, "when", True),
+    Column("alert", _TEXT, "name of the alert", True),
+    Column("event", _TEXT, "raised, grown, resolved, reopened, acknowledged, notice, sent, failed or handed", True),
+    Column("kind", _TEXT, "kind of fault, a section of deploy/runbooks.md", True),
+    Column("subject", _TEXT, "what it is a fault of: a check, a stream, a store; many: of several", True),
+    Column("severity", _TEXT, "warning, error or critical", True),
+    Column("items", _TEXT, "what was found that was not known before: days, sources, runs; words apart by spaces"),
+    Column("summary", _TEXT, "one line about it"),
+    Column("notice", _INT, "which notice of the alert, from 1"),
+    Column("reason", _TEXT, "why there is a notice: raised, grown, repeated, escalated or resolved"),
+    Column("channels", _TEXT, "who is to get the notice; words apart by spaces"),
+    Column("channel", _TEXT, "channel that took it, or did not"),
+    Column("attempt", _INT, "which attempt, from 1"),
+    Column("due_at", _TIME, "when it is tried again"),
+    Column("error", _TEXT, "why the channel did not take it"),
+    Column("person", _TEXT, "who acknowledged it, by the name they gave"),
+)
+
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(column.name, column.type, nullable=not column.is_required) for column in columns])
@@ -170,3 +191,6 @@ REPORTS = _schema(REPORT_COLUMNS)
 
 QUALITY_FINDINGS = _schema(QUALITY_FINDING_COLUMNS)
 """One row per expectation and judgement of a day."""
+
+ALERTS = _schema(ALERT_COLUMNS)
+"""One row per event of an alert: found, told, acknowledged, over."""
