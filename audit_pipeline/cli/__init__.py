@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from audit_pipeline.cli.alerting import alerts
+from audit_pipeline.cli.doctor import doctor
 from audit_pipeline.cli.keys import freeze, key
 from audit_pipeline.cli.looking import query, status, verify
 from audit_pipeline.cli.project import add_stream, init, keygen
@@ -44,5 +46,22 @@ def main() -> None:
     """Turns RLHF run logs into tables with evidence that anyone can check later."""
 
 
-for command in (init, add_stream, keygen, demo, run, ui, verify, prove, check, query, report, status, key, freeze):
+for command in (
+    init,
+    add_stream,
+    keygen,
+    demo,
+    run,
+    ui,
+    verify,
+    prove,
+    check,
+    query,
+    report,
+    status,
+    key,
+    freeze,
+    alerts,
+    doctor,
+):
     main.add_command(command)
