@@ -8,6 +8,7 @@ import pyarrow as pa
 from audit_pipeline.formats.adapters import ADAPTERS
 from audit_pipeline.formats.detect import MARGIN, THRESHOLD
 from audit_pipeline.lake.declared import (
+    ALERTS,
     CONTROL_FINDINGS,
     EVENTS,
     LEDGER,
@@ -22,6 +23,7 @@ from audit_pipeline.lake.declared import (
 from audit_pipeline.records.events import COMMON_COLUMNS, EVENT_COLUMNS, Column
 from audit_pipeline.records.releases import LEDGER_COLUMNS, RELEASE_COLUMNS
 from audit_pipeline.records.schemas import (
+    ALERT_COLUMNS,
     CONTROL_FINDING_COLUMNS,
     QUALITY_FINDING_COLUMNS,
     RECORD_COLUMNS,
@@ -38,6 +40,7 @@ GRAIN = {
     "records": "One row per record.",
     "sources": "One row per snapshot: a projection of the commits of `records`, with what the next run needs.",
     "seals": "One row per entry of the log, in the log's order; `entry` is the leaf's exact text.",
+    "alerts": "One row per event of an alert: found, told to whom, acknowledged, over.",
     "verifications": "One row per verification by a run; none where the newest row of the same days says the same.",
     "privacy_ledger": "One row per reservation of privacy loss, made before its draw and never taken back.",
     "releases": "One row per published release of a window. All of it is public.",
@@ -56,6 +59,7 @@ TABLES_AND_COLUMNS = (
     (CONTROL_FINDINGS, CONTROL_FINDING_COLUMNS),
     (REPORTS, REPORT_COLUMNS),
     (QUALITY_FINDINGS, QUALITY_FINDING_COLUMNS),
+    (ALERTS, ALERT_COLUMNS),
 )
 
 _FORMATS_HEAD = """# Formats

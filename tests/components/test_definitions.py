@@ -9,6 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from audit_pipeline.alerts import KINDS
+from audit_pipeline.components.alerts import TELL_SENSOR, WATCHES, watched_kinds
 from audit_pipeline.components.compliance_report import check_name, month_of
 from audit_pipeline.components.daily_audit import REHASH_CONFIG
 from audit_pipeline.components.run_logs import EVENT_TABLES
@@ -57,14 +59,35 @@ def test_exactly_these_assets_checks_jobs_and_schedules_are_loaded(where: str, p
         "daily_audit",
         "weekly_releases",
         "monthly_report",
+        "verify_evidence",
     }
     assert {schedule.name for schedule in repository.schedule_defs} == {
         "daily_audit_schedule",
+        "nightly_verification_schedule",
         "weekly_rehash_schedule",
         "weekly_releases_schedule",
         "monthly_report_schedule",
+        "weekly_verification_schedule",
     }
-    assert [sensor.name for sensor in repository.sensor_defs] == ["privacy_budget"]
+    assert {sensor.name for sensor in repository.sensor_defs} == {
+        "new_logs",
+        "privacy_budget",
+        TELL_SENSOR,
+        *(w.name for w in WATCHES),
+    }
+
+
+def test_what_starts_runs_is_off_and_what_only_looks_is_on(project: Path) -> None:
+    repository = build_definitions(project).get_repository_def()
+
+    on = {sensor.name for sensor in repository.sensor_defs if sensor.default_status is dg.DefaultSensorStatus.RUNNING}
+
+    assert on == {TELL_SENSOR, *(watch.name for watch in WATCHES)}
+    assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
+
+
+def test_each_kind_of_fault_has_one_sensor_that_answers_for_it() -> None:
+    assert sorted(watched_kinds()) == sorted(KINDS.keys() - {"channel_dead"})
 
 
 def test_the_code_location_finds_the_policy_that_the_environment_names(
@@ -115,6 +138,7 @@ def test_the_nightly_run_is_for_the_day_before(definitions: dg.Definitions) -> N
 
     requests = schedule.evaluate_tick(tick).run_requests
 
+    assert len({request.run_key for request in requests}) == len(requests)
     assert schedule.cron_schedule == "30 0 * * *"
     assert schedule.execution_timezone == "UTC"
     assert [request.partition_key for request in requests] == ["2026-03-04"]

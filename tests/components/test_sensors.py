@@ -1,0 +1,357 @@
+"""Each sensor on a real instance in a folder: a planted fault gives one alert, told once; its cure one notice."""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from audit_pipeline.alert_rows import read_alerts
+from audit_pipeline.alerts import Alert
+from audit_pipeline.components.alerts import TELL_SENSOR
+from audit_pipeline.components.daily_audit import verify_config
+from audit_pipeline.components.instance_watches import see_ticks
+from audit_pipeline.definitions import build_definitions
+from audit_pipeline.demo import flip_bit
+from audit_pipeline.ingest import system_entropy
+from audit_pipeline.lake.opened import Lake, open_lake
+from audit_pipeline.policy import load_policy
+from audit_pipeline.verifications import record_verification
+from audit_pipeline.verify import Verification
+from tests.channels.conftest import Receiver, receiving
+from tests.components.conftest import QUIET, YESTERDAY, land
+
+ROLLOUTS = b'{"input": "a", "output": "b", "score": 1.0, "step": 1}\n'
+QUICK = ["ingest_day", "records_nothing_lost", "daily_merkle_root"]
+CHANNELS = """\
+    channels:
+      - {name: hook, kind: webhook, url_env: HOOK_URL, secret_env: HOOK_SECRET}
+    routes: {critical: [hook], error: [hook], warning: [hook]}
+    settle_minutes: 0
+"""
+
+
+class Home:
+    """A project with a webhook, its definitions, and an instance in a folder."""
+
+    def __init__(self, project: Path, instance: dg.DagsterInstance, receiver: Receiver) -> None:
+        self.project, self.instance, self.receiver = project, instance, receiver
+        self.definitions = build_definitions(project)
+        self.repository = self.definitions.get_repository_def()
+        self.cursors: dict[str, str | None] = {}
+
+    @property
+    def lake(self) -> Lake:
+        return open_lake(load_policy(self.project, {}).places)
+
+    def look(self, sensor: str) -> str:
+        """One tick of a sensor, which goes on from its cursor; what it says."""
+        with dg.build_sensor_context(
+            instance=self.instance,
+            repository_def=self.repository,
+            sensor_name=sensor,
+            cursor=self.cursors.get(sensor),
+        ) as context:
+            ticked = self.repository.get_sensor_def(sensor).evaluate_tick(context)
+        self.cursors[sensor] = ticked.cursor or self.cursors.get(sensor)
+        return ticked.skip_message or ""
+
+    def told(self, sensor: str) -> list[tuple[str, str, str, str]]:
+        """(reason, kind, subject, severity) of what is received after a tick of the sensor and one of the teller."""
+        before = len(self.receiver.bodies)
+        self.look(sensor)
+        self.look(TELL_SENSOR)
+        return [
+            (
+                body["type"].removeprefix("audit.alert."),
+                *(body["data"][name] for name in ("kind", "subject", "severity")),
+            )
+            for body in self.receiver.posted[before:]
+        ]
+
+    def alerts(self) -> list[Alert]:
+        return list(read_alerts(self.lake, datetime.now(UTC)).alerts.values())
+
+    def run(self, day: object = YESTERDAY, job: str = "daily_audit", **arguments: object) -> bool:
+        """Run a job; of the daily one what these tests look at: verification would take a process of its own."""
+        if job == "daily_audit":
+            arguments = {"partition_key": str(day), "op_selection": QUICK, **arguments}
+        finished = self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance, raise_on_error=False, **{"run_config": QUIET, **arguments}
+        )
+        return finished.success
+
+
+@pytest.fixture
+def home(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    file = project / "assets/alerts/defs.yaml"
+    file.write_text(file.read_text() + CHANNELS.replace("    ", "  ", 1).replace("\n    ", "\n  "))
+    with receiving() as receiver, dg.instance_for_test(temp_dir=str(_made(tmp_path / "instance"))) as instance:
+        monkeypatch.setenv("HOOK_URL", receiver.url)
+        monkeypatch.setenv("HOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        yield Home(project, instance, receiver)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_nothing_wrong_gives_no_alert(home: Home) -> None:
+    land(home.project, "a.jsonl", ROLLOUTS)
+    assert home.run()
+
+    for sensor in home.repository.sensor_defs:
+        if sensor.name != "new_logs":
+            assert home.told(sensor.name) == []
+    assert home.alerts() == []
+
+
+def test_a_flipped_byte_is_told_once_and_its_repair_once(home: Home) -> None:
+    land(home.project, "a.jsonl", ROLLOUTS)
+    home.run()
+    (data,) = (home.lake.places.lake / "restricted/records/runs").rglob("*.parquet")
+    flip_bit(data)
+    days = {"run_config": {**QUIET, **verify_config(YESTERDAY, YESTERDAY)}}
+    home.run(job="verify_evidence", **days)
+
+    fault = ("verification_failed", "daily_merkle_root", "critical")
+    assert home.told("verifications_watched") == [("raised", *fault)]
+    assert home.told("verifications_watched") == []
+    assert home.told("checks_watched") == []
+    flip_bit(data)
+    home.run(job="verify_evidence")  # all days, and so that one too
+    assert home.told("verifications_watched") == [("resolved", *fault)]
+    (alert,) = home.alerts()
+    assert alert.items == (str(YESTERDAY),)
+
+
+def test_a_verification_of_other_days_does_not_clear_a_failed_one(home: Home) -> None:
+    def verified(first: object, last: object, *problems: object) -> None:
+        found = Verification((), (), problems, 0, 0, 0, 0, 0, 0, "")  # type: ignore[arg-type]
+        record_verification(
+            home.lake, found, YESTERDAY, first=first, last=last, now=lambda: datetime.now(UTC), entropy=system_entropy
+        )
+
+    land(home.project, "a.jsonl", ROLLOUTS)
+    home.run()
+    (problem,) = [type("Problem", (), {"message": "m"})()]
+    verified(YESTERDAY, YESTERDAY, problem)
+    verified(YESTERDAY - timedelta(days=3), YESTERDAY - timedelta(days=1))
+    home.look("verifications_watched")
+    assert [alert.is_open for alert in home.alerts()] == [True]
+
+    verified(YESTERDAY - timedelta(days=3), YESTERDAY)
+    home.look("verifications_watched")
+
+    assert [alert.is_open for alert in home.alerts()] == [False]
+
+
+def test_a_check_that_fails_is_told_until_it_holds_for_that_day(home: Home) -> None:
+    land(home.project, "a.jsonl", ROLLOUTS)
+    home.run()
+    land(home.project, "b.jsonl", ROLLOUTS)
+    home.run(op_selection=["records_nothing_lost"])
+
+    fault = ("check_failed", "records:nothing_lost", "error")
+    assert home.told("checks_watched") == [("raised", *fault)]
+    home.run(YESTERDAY - timedelta(days=1))
+    assert home.told("checks_watched") == []
+    home.run()
+    assert home.told("checks_watched") == [("resolved", *fault)]
+
+
+def test_a_check_that_its_run_left_out_is_told(home: Home) -> None:
+    """The run planned it and ended without it, as when somebody cancels it."""
+    job = home.definitions.resolve_job_def("daily_audit")
+    run = home.instance.create_run_for_job(job, tags={"dagster/partition": str(YESTERDAY)})
+    assert home.told("checks_watched") == []  # it may still come
+    home.instance.report_run_canceled(run)
+
+    fault = ("check_missing", "records:nothing_lost", "warning")
+    assert home.told("checks_watched") == [("raised", *fault)]
+    home.run()
+    assert home.told("checks_watched") == [("resolved", *fault)]
+
+
+def test_a_run_that_fails_is_told_until_one_of_the_same_day_goes_well(home: Home) -> None:
+    key = load_policy(home.project, {}).places.keys / "key.pem"
+    kept = key.read_bytes()
+    key.unlink()
+    land(home.project, "a.jsonl", ROLLOUTS)
+    assert not home.run()
+
+    fault = ("run_failed", "daily_audit", "error")
+    assert home.told("runs_watched") == [("raised", *fault)]
+    key.write_bytes(kept)
+    home.run()
+    assert home.told("runs_watched") == [("resolved", *fault)]
+
+
+def test_a_run_whose_partition_has_spaces_is_told_once(home: Home) -> None:
+    tags = {"dagster/partition": "north sea | 2026-03-04"}
+    home.instance.add_run(dg.DagsterRun(job_name="daily_audit", status=dg.DagsterRunStatus.FAILURE, tags=tags))
+
+    assert home.told("runs_watched") == [("raised", "run_failed", "daily_audit", "error")]
+    assert "nothing new" in home.look("runs_watched")
+
+
+def test_a_run_that_dagster_will_retry_is_no_fault_yet(home: Home) -> None:
+    tags = {"dagster/partition": "2026-03-04", "dagster/will_retry": "true"}
+    home.instance.add_run(dg.DagsterRun(job_name="daily_audit", status=dg.DagsterRunStatus.FAILURE, tags=tags))
+
+    assert home.told("runs_watched") == []
+
+
+def test_a_day_that_is_not_sealed_by_its_hour_is_told(home: Home) -> None:
+    file = home.project / "assets/alerts/defs.yaml"
+    file.write_text(file.read_text().replace("sealed_by_hour: 6", "sealed_by_hour: 0"))
+    home.run(YESTERDAY - timedelta(days=2))
+    home.run(YESTERDAY)
+
+    fault = ("seal_missing", "daily_merkle_root", "critical")
+    assert home.told("seals_watched") == [("raised", *fault)]
+    (alert,) = home.alerts()
+    assert alert.items == (str(YESTERDAY - timedelta(days=1)),)
+    home.run(YESTERDAY - timedelta(days=1))
+    assert home.told("seals_watched") == [("resolved", *fault)]
+
+
+def test_a_source_that_was_truncated_is_told_once_and_stays_until_acknowledged(home: Home) -> None:
+    land(home.project, "a.jsonl", ROLLOUTS * 3)
+    home.run()
+    home.look("arrivals_watched")
+    land(home.project, "a.jsonl", b'{"other": 1}\n')
+    home.run()
+
+    assert home.told("arrivals_watched") == [("raised", "source_rewritten", "runs", "error")]
+    assert home.told("arrivals_watched") == []
+    home.cursors.clear()  # a look that remembers nothing
+    assert home.told("arrivals_watched") == []
+    (alert,) = home.alerts()
+    assert alert.is_open
+
+
+def test_a_source_that_grows_is_no_fault(home: Home) -> None:
+    land(home.project, "a.jsonl", ROLLOUTS)
+    home.run()
+    land(home.project, "a.jsonl", ROLLOUTS * 3)
+    home.run()
+
+    assert home.told("arrivals_watched") == []
+
+
+def test_a_stream_that_is_silent_is_told_until_something_comes(home: Home) -> None:
+    file = home.project / "assets/run_logs/defs.yaml"
+    file.write_text(file.read_text() + '    - {name: votes, path: "votes/{date}/**"}\n')
+    home.definitions = build_definitions(home.project)
+    land(home.project, "a.jsonl", ROLLOUTS)
+    home.run()
+    home.look("arrivals_watched")
+    home.cursors["arrivals_watched"] = shifted(home.cursors["arrivals_watched"], hours=49)
+
+    told = sorted(home.told("arrivals_watched"))
+
+    assert told == [
+        ("raised", "stream_silent", "runs", "warning"),
+        ("raised", "stream_silent", "votes", "warning"),
+    ]
+    land(home.project, "b.jsonl", ROLLOUTS)
+    home.run()
+    assert home.told("arrivals_watched") == [("resolved", "stream_silent", "runs", "warning")]
+
+
+def shifted(cursor: str | None, **earlier: int) -> str:
+    """The memory of a sensor as if everything had come so much earlier."""
+    memory = json.loads(cursor or "")
+    before = datetime.now(UTC) - timedelta(**earlier)
+    memory["newest"] = dict.fromkeys(memory["newest"], before.isoformat())
+    return json.dumps({**memory, "first": before.isoformat()})
+
+
+def test_a_sensor_that_fails_is_told_by_another(home: Home) -> None:
+    ticks = FakeTicks(
+        {"arrivals_watched": ["FAILURE", "SUCCESS"], "runs_watched": ["STARTED", "SKIPPED"], "off": ["FAILURE"]}
+    )
+
+    (fault,) = see_ticks(ticks, "__repository__")  # type: ignore[arg-type]
+
+    assert (fault.kind, fault.subject) == ("sensor_failing", "arrivals_watched")
+
+
+class FakeTicks:
+    """What an instance says of its sensors. Only a daemon writes ticks; tests/test_daemon.py has a real one."""
+
+    def __init__(self, ticks: dict[str, list[str]]) -> None:
+        self.ticks = ticks
+
+    def all_instigator_state(self) -> list[object]:
+        origin = made(repository_origin=made(repository_name="__repository__"))
+        return [
+            made(instigator_name=n, instigator_origin_id=n, selector_id=n, origin=origin, is_running=n != "off")
+            for n in self.ticks
+        ]
+
+    def get_ticks(self, origin: str, selector: str, limit: int) -> list[object]:
+        return [made(status=made(value=word)) for word in self.ticks[origin]][:limit]
+
+
+def made(**attributes: object) -> object:
+    return type("Made", (), attributes)()
+
+
+def test_a_receiver_that_is_down_for_a_while_loses_nothing(home: Home) -> None:
+    home.instance.add_run(dg.DagsterRun(job_name="daily_audit", status=dg.DagsterRunStatus.FAILURE))
+    home.receiver.status = 503
+    assert home.told("runs_watched") == []
+    assert "1 failed" not in home.look(TELL_SENSOR)  # it waits before it tries again
+
+    home.receiver.status = 200
+    (alert,) = home.alerts()
+    (notice,) = alert.notices
+    (delivery,) = notice.deliveries
+    assert (delivery.attempts, delivery.is_over) == (1, False)
+    assert delivery.due_at > datetime.now(UTC)
+
+
+def test_a_secret_that_is_not_set_fails_that_channel_and_says_which(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOOK_SECRET")
+    home.instance.add_run(dg.DagsterRun(job_name="daily_audit", status=dg.DagsterRunStatus.FAILURE))
+
+    assert home.told("runs_watched") == []
+    rows = home.lake.find_named("alerts").read(["event", "error"]).to_pylist()  # type: ignore[union-attr]
+    assert [row["error"] for row in rows if row["event"] == "failed"] == [
+        "channel hook: the environment variable HOOK_SECRET is not set; set it where Dagster runs"
+    ]
+
+
+def test_a_message_has_no_contents_of_records(home: Home) -> None:
+    land(home.project, "a.jsonl", b'{"secret": "do-not-tell"}\n' * 3)
+    home.run()
+    land(home.project, "a.jsonl", b'{"secret": "do-not-tell-either"}\n')
+    home.run()
+    home.told("arrivals_watched")
+
+    assert home.receiver.bodies
+    assert not [body for body in home.receiver.bodies if b"do-not-tell" in body]
+
+
+def test_alerts_of_one_day_are_sealed_with_the_next_day(home: Home) -> None:
+    land(home.project, "a.jsonl", ROLLOUTS)
+    home.run(YESTERDAY - timedelta(days=1))
+    home.instance.add_run(dg.DagsterRun(job_name="daily_audit", status=dg.DagsterRunStatus.FAILURE))
+    home.told("runs_watched")
+
+    assert home.run(YESTERDAY)
+
+    paths = home.lake.find_named("sources").read(["path"])["path"].to_pylist()  # type: ignore[union-attr]
+    assert "alerts/00000000000000000001.jsonl" in paths
+
+
+def test_environment_is_not_read_at_import() -> None:
+    assert "HOOK_URL" not in os.environ
