@@ -73,9 +73,9 @@ def test_a_profile_is_a_plain_name_of_a_file_that_exists(root: Path, profile: st
 
 
 def test_the_digest_is_that_of_the_evidence_format(root: Path) -> None:
-    policies = [f"assets/{name}/defs.yaml" for name in ("privacy", "report")]
-    paths = ["assets/README.md", *policies, RUN_LOGS, "assets/seal/defs.yaml", "expectations/README.md"]
-    paths += [f"resources/{name}" for name in ("README.md", "aws.yaml", "azure.yaml", "gcp.yaml", "local.yaml")]
+    files = [path for name in ("assets", "expectations", "resources") for path in (root / name).rglob("*.*")]
+    paths = sorted(path.relative_to(root).as_posix() for path in files)
+    assert {RUN_LOGS, "assets/README.md", "resources/local.yaml", "expectations/annotations.json"} <= set(paths)
     lines = [f"{hashlib.sha256((root / path).read_bytes()).hexdigest()} {path}\n" for path in paths]
 
     assert load_policy(root, {}).digest == hashlib.sha256("".join(lines).encode()).hexdigest()
