@@ -6,6 +6,7 @@ asking again, and delta-rs needs no credentials. Of a log with a Delta checkpoin
 
 import json
 import os
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.commits import commit_file
 from audit_pipeline.lake.decoding import decoding
-from audit_pipeline.lake.objects import sync_file
+from audit_pipeline.lake.objects import Folder, sync_file
 from audit_pipeline.lake.places import Bucket
 from audit_pipeline.lake.stores import Store
 
@@ -72,17 +73,17 @@ class _Copy:
     def renewed(self) -> Path:
         with self._lock:
             if self._newest < 0 or not self._files.exists(commit_file(self._newest)):
-                self._begin()  # or the bucket has an older state now
+                self._begin()
             while (commit := self._files.fetch(commit_file(self._newest + 1))) is not None:
                 self._keep(commit_file(self._newest + 1), commit)
                 self._newest += 1
         return self.folder
 
     def _begin(self) -> None:
-        if self._files.copies:
-            self._files.copies.forget()
-        for path in [*self.folder.glob("_delta_log/*")]:
-            path.unlink()
+        if self._newest >= 0:  # the bucket has an older state now
+            if self._files.copies:
+                self._files.copies.forget()
+            shutil.rmtree(self.folder / "_delta_log", ignore_errors=True)
         self._newest = -1
         pointer = self._files.fetch(LAST_CHECKPOINT)
         if pointer is None:
@@ -96,10 +97,8 @@ class _Copy:
             self._newest = version
 
     def _keep(self, name: str, content: bytes) -> None:
-        path = self.folder / name
-        if not path.exists():  # a copy was kept of it when it was read
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        if not (self.folder / name).exists():  # a copy was kept of it when it was read
+            Folder(self.folder).replace(name, content)  # at once: other processes may read the same folder
 
 
 @cache
