@@ -13,6 +13,7 @@ from unittest.mock import patch
 from audit_pipeline.lake.objects import PROBE
 from audit_pipeline.lake.places import Access, Bucket, Place
 from audit_pipeline.lake.stores import Store, open_store
+from audit_pipeline.verify import Verification, verify
 from tests.lakes import TODAY, LakeForTests
 from tests.stores.servers import AZURE_ACCOUNT, Server, environ
 
@@ -41,6 +42,12 @@ class LakeAt(LakeForTests):
     def files(self) -> dict[str, bytes]:
         found = ((f"{area}/{name}", store.get(name)) for area, store in self.stores().items() for name in store.names())
         return {name: content or b"" for name, content in found}
+
+    def verify(self, **arguments: object) -> Verification:
+        """As `audit-pipeline verify` does, without copies; of given days, as the daily run does, with them."""
+        lake = self.lake
+        places = lake.places if arguments.get("first") else lake.places.without_copies()
+        return verify(replace(lake, places=places), **arguments)  # type: ignore[arg-type]
 
     def again(self) -> "LakeAt":
         """Another worker on the same lake."""
