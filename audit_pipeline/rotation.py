@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from audit_pipeline import tlog
+from audit_pipeline.appending import append_draft, check_time, read_draft
 from audit_pipeline.attest import NOBODY, Attesters
 from audit_pipeline.errors import InputError
 from audit_pipeline.lake.declared import SEALS
@@ -16,8 +17,8 @@ from audit_pipeline.lake.keys import load_key_file, make_next_key
 from audit_pipeline.lake.logbook import check_not_frozen, draft_name, read_log
 from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.publishing import check_log_is_ours, publish
 from audit_pipeline.records import canonical
-from audit_pipeline.sealing import append_draft, check_log_is_ours, check_time, publish, read_draft
 from audit_pipeline.signers import load_signers, signers_at
 
 

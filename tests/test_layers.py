@@ -27,6 +27,8 @@ LAYERS = {
     "ingest": APPLICATION,
     "derive": APPLICATION,
     "sealing": APPLICATION,
+    "appending": APPLICATION,
+    "publishing": APPLICATION,
     "rotation": APPLICATION,
     "inventory": APPLICATION,
     "judging": APPLICATION,

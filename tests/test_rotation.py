@@ -18,7 +18,7 @@ from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.lookup import RecordName
 from audit_pipeline.prove import prove_day, prove_records
-from audit_pipeline.sealing import publish
+from audit_pipeline.publishing import publish
 from audit_pipeline.signers import load_signers
 from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify import verify

@@ -8,10 +8,10 @@ from datetime import date, timedelta
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit_pipeline import tlog
+from audit_pipeline.appending import append_draft
 from audit_pipeline.lake.declared import SEALS
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.logbook import draft_name, handover_name, read_log
-from audit_pipeline.sealing import append_draft
 from tests.forgeries import KEY, Forger, forgery
 from tests.lakes import POLICY_DIGEST, TODAY
 
