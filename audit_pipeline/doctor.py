@@ -36,7 +36,7 @@ def examine(policy: Policy, environ: Mapping[str, str], passphrase: bytes | None
     """A line for each thing a deployment needs, in the order in which they need each other."""
     yield Line("policy", f"{policy.root}, profile {policy.profile}, {len(policy.streams)} streams")
     yield from _places(policy)
-    yield _line("signing key", lambda: load_signers(policy.places, passphrase)[0].verifier.name)
+    yield _line("signing key", lambda: ", ".join(key.verifier.name for key in load_signers(policy.places, passphrase)))
     yield _line("pseudonym keys", lambda: load_person_keys(policy.places.keys, passphrase) and "open")
     yield _line("keys are apart", lambda: _keys_are_apart(policy))
     yield _line("room", lambda: _room(policy))

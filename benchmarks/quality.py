@@ -2,9 +2,9 @@
 
 python benchmarks/quality.py [--rows 1000000] [--rounds 3] [--only ours|pandas]
 
-Both read the same Parquet files of twelve columns in the clock, since a day lies in files. What is printed: seconds and peak memory
-of each round, above those of a process that has imported the libraries; the ratio of the medians. Of ten million rows plain
-Great Expectations takes what a small machine has not: give --only ours.
+Both read the same Parquet files of twelve columns in the clock, since a day lies in files. What is printed: seconds and
+peak memory of each round, above those of a process that has imported the libraries; the ratio of the medians. Of ten
+million rows plain Great Expectations takes what a small machine has not: give --only ours.
 """
 
 import argparse
@@ -37,9 +37,12 @@ SUITE = [
     ("expect_column_mean_to_be_between", {"column": "reward", "min_value": -0.5, "max_value": 0.5}),
     ("expect_column_median_to_be_between", {"column": "loss", "min_value": -1, "max_value": 1}),
     ("expect_column_max_to_be_between", {"column": "epoch", "max_value": 10}),
-    ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "ended", "column_B": "started", "or_equal": True}),
+    (
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        {"column_A": "ended", "column_B": "started", "or_equal": True},
+    ),
     ("expect_compound_columns_to_be_unique", {"column_list": ["run_id", "position"]}),
-]  # fmt: skip
+]
 
 
 def make_files(folder: Path, rows: int) -> None:
