@@ -1,4 +1,4 @@
-"""Judging a day beside plain Great Expectations on pandas: the same rows and expectations, each in a process of its own.
+"""Judging a day beside plain Great Expectations on pandas: the same rows, each way in a process of its own.
 
 python benchmarks/quality.py [--rows 1000000] [--rounds 3] [--only ours|pandas]
 

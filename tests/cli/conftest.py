@@ -33,9 +33,10 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 @pytest.fixture
 def project(command: Command, tmp_path: Path) -> Path:
-    """A project with a key, whose data nobody judges: that takes seconds a run, and has tests of its own."""
+    """A project with a key that keeps evidence alone: judging it takes seconds a run, and has tests of its own."""
     assert command("init", "project").exit_code == 0
-    shutil.rmtree(tmp_path / "project/assets/quality")
+    for name in ("quality", "privacy", "report"):
+        shutil.rmtree(tmp_path / "project/assets" / name)
     return tmp_path / "project"
 
 

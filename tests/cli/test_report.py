@@ -1,10 +1,22 @@
 """report, and what status says of controls."""
 
 import json
+import shutil
 from pathlib import Path
+
+import pytest
 
 from audit_pipeline.policy import load_policy
 from tests.cli.conftest import YESTERDAY, Command, evidence_files, land
+
+
+@pytest.fixture
+def project(command: Command, tmp_path: Path) -> Path:
+    """A project with a key whose days are judged by controls alone."""
+    assert command("init", "project").exit_code == 0
+    for name in ("quality", "privacy"):
+        shutil.rmtree(tmp_path / "project/assets" / name)
+    return tmp_path / "project"
 
 
 def test_a_report_is_written_checked_and_shown_in_the_state(command: Command, project: Path) -> None:
