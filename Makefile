@@ -33,7 +33,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 # Everything, and a test skipped for a missing program is a failure.
 test-all: $(STAMP)
@@ -69,7 +69,7 @@ docs: $(STAMP)
 # Each work beside a peer or a limit, as ratios; `benchmarks/run.py --help` names larger sizes.
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(BENCH_OPTIONS)
 
 # What grows how. `benchmarks/growth.py --most-records 100000000` goes on to a hundred million.
 bench-growth: $(STAMP)

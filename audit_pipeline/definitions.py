@@ -15,7 +15,7 @@ from audit_pipeline.components.compliance_report import REPORT_ASSET
 from audit_pipeline.components.daily_audit import build_daily_audit
 from audit_pipeline.components.privacy_summaries import GROUP
 from audit_pipeline.policy import find_policy, load_policy
-from audit_pipeline.policy.loading import EXPECTATION_SUITES_TYPE, find_components
+from audit_pipeline.policy.loading import EXPECTATION_SUITES_TYPE, REPORT_TYPE, find_components
 from audit_pipeline.policy.models import ExpectationSuitesAttributes
 from audit_pipeline.policy.suites import load_quality
 
@@ -33,8 +33,9 @@ def build_definitions(root: Path) -> dg.Definitions:
             load_quality(root / said.suites)
     tree = dg.ComponentTree.from_module(defs_module=assets_module(root), project_root=root)
     # Releases have windows of their own, and a month has no day: these are jobs of their own.
-    apart = dg.AssetSelection.groups(GROUP) | dg.AssetSelection.assets(REPORT_ASSET)
-    daily = dg.AssetSelection.all() - apart
+    daily = dg.AssetSelection.all() - dg.AssetSelection.groups(GROUP)
+    if find_components(root, REPORT_TYPE):
+        daily -= dg.AssetSelection.assets(REPORT_ASSET)
     return dg.Definitions.merge(tree.build_defs(), build_daily_audit(daily, root))
 
 

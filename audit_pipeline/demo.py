@@ -56,7 +56,7 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
             raise ProofError(f"{done.day}: run {done.run_id} failed: {'; '.join(done.failures)}")
         say(f"3. {done.day}: taken in, sealed, verified, typed view derived and judged (run {done.run_id})")
         for finding in done.findings:
-            say(f"   planted, and found: {finding}")
+            say(f"   found: {finding}")
     lake = open_lake(policy.places)
     say(f"4. {_release(policy, days[-1])}")
     found = verify(lake, trust=Trust((parse_vkey(vkey),)))

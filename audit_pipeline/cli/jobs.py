@@ -105,9 +105,14 @@ def _load(root: Path) -> dg.Definitions:
 def _day_run(day: date, finished: dg.ExecuteInProcessResult) -> DayRun:
     failed = [check for check in finished.get_asset_check_evaluations() if not check.passed]
     critical = [check for check in failed if check.severity == dg.AssetCheckSeverity.ERROR]
-    failures = [*_failures(finished), *(_line(check) for check in critical if specs.STATE not in check.metadata)]
-    findings = [_line(check) for check in critical if specs.STATE in check.metadata]
+    failures = [*_failures(finished), *(_line(check) for check in critical if not _judges(check))]
+    findings = [_line(check) for check in critical if _judges(check)]
     return DayRun(day, finished.run_id, tuple(failures), tuple(findings), len(failed) - len(critical))
+
+
+def _judges(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether a check is of an expectation or a control: it says what the data is, not whether the day was taken in."""
+    return specs.STATE in check.metadata or specs.STATUS in check.metadata
 
 
 def _line(check: dg.AssetCheckEvaluation) -> str:

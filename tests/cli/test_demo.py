@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from tests.cli.conftest import YESTERDAY, Command
@@ -21,6 +22,7 @@ def test_the_demo_finds_its_own_tampering(demo_home: tuple[Path, Result]) -> Non
         assert part in found[0]
 
 
+@pytest.mark.slow
 def test_the_demo_runs_again_and_with_a_passphrase(command: Command, tmp_path: Path) -> None:
     first = command("demo", "--records", "100")
     (tmp_path / "audit-demo/lake/stray").write_text("of the first run")

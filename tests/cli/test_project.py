@@ -38,7 +38,7 @@ def test_every_command_and_option_has_help(name: str) -> None:
 
 def test_exactly_these_commands_exist() -> None:
     assert set(main.commands) == set(
-        "init add-stream keygen demo run ui verify prove check query status key freeze".split()
+        "init add-stream keygen demo run ui verify prove check query report status key freeze alerts doctor".split()
     )
     assert set(key.commands) == {"rotate"}
 
@@ -214,7 +214,7 @@ def test_add_stream_declares_a_stream(command: Command, project: Path) -> None:
     taken = command("add-stream", "votes", "elsewhere", folder="project")
 
     assert (done.exit_code, taken.exit_code) == (0, 2)
-    assert [stream.name for stream in load_policy(project, {}).streams] == ["runs", "votes"]
+    assert [stream.name for stream in load_policy(project, {}).streams] == ["runs", "registers", "votes"]
 
 
 def test_the_version_is_the_packages(command: Command) -> None:

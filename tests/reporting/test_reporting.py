@@ -10,13 +10,13 @@ from audit_pipeline import tlog
 from audit_pipeline.audit_trail import take_in_audit_rows
 from audit_pipeline.check import check_report
 from audit_pipeline.lake.declared import CONTROL_FINDINGS, REPORTS
-from audit_pipeline.lake.keys import load_signer
 from audit_pipeline.report.catalogue import load_catalogue
 from audit_pipeline.report.facts import FAIL, NOT_APPLICABLE, NOT_EVIDENCED, PASS, Facts, Period
 from audit_pipeline.reporting.judged import ReportPolicy
 from audit_pipeline.reporting.making import MadeReport, make_report
 from audit_pipeline.reporting.period import judge_verified
 from audit_pipeline.reporting.recorded import record_findings
+from audit_pipeline.signers import signer_in_force
 from audit_pipeline.sources.landing import Stream
 from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify import verify
@@ -78,7 +78,7 @@ def statuses(facts: Facts) -> dict[str, str]:
 
 
 def make(home: LakeForTests, facts: Facts) -> MadeReport:
-    signer = load_signer(home.places.keys, None)
+    signer = signer_in_force(home.lake, None)
     return make_report(home.lake, facts, ["html", "oscal"], signer, TODAY, now=lambda: home.now, entropy=home.entropy)
 
 
