@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,7 +50,7 @@ def append_alerts(
 
 def _read(table: OpenTable, now: datetime) -> Book:
     first = (now - WINDOW).astimezone(UTC).date()
-    book = read_book(AlertRow(**row) for row in table.read_since(_COLUMNS, first).to_pylist())
+    book = read_book(AlertRow(**row) for row in table.read_days(_COLUMNS, first, date.max).to_pylist())
     if book.last == 0:
         numbers = table.read(["number"])["number"]
         book = dataclasses.replace(book, last=pc.max(numbers).as_py() or 0)

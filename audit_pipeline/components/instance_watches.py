@@ -8,6 +8,8 @@ import dagster as dg
 
 from audit_pipeline.alerts import Fault, Severity, one_word
 from audit_pipeline.components.daily_seal import EVIDENCE_HOLDS
+from audit_pipeline.components.privacy_summaries import CHECK as BUDGET_LEFT
+from audit_pipeline.lake.declared import CONTROL_FINDINGS
 from audit_pipeline.watches import Memory, Seen
 
 LOOK_BACK = timedelta(days=7)
@@ -15,7 +17,6 @@ _MOST_RUNS = 5000
 _PAGE = 200
 _PARTITION_TAG, _WILL_RETRY_TAG = "dagster/partition", "dagster/will_retry"
 _WHOLE = "whole-table"
-_CONTROLS = "control_findings"
 _FAILED, _SUCCEEDED, _PLANNED = "FAILED", "SUCCEEDED", "PLANNED"
 _SEVERITIES = {dg.AssetCheckSeverity.WARN: Severity.WARNING, dg.AssetCheckSeverity.ERROR: Severity.ERROR}
 
@@ -64,7 +65,7 @@ def see_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], m
 
 def _has_own_watch(key: dg.AssetCheckKey) -> bool:
     """Whether what the check finds is rows that another watch reads: one fault is one alert."""
-    return key.name == EVIDENCE_HOLDS or key.asset_key == dg.AssetKey(_CONTROLS)
+    return key.name in (EVIDENCE_HOLDS, BUDGET_LEFT) or key.asset_key == dg.AssetKey(CONTROL_FINDINGS.name)
 
 
 def _read_evaluations(instance: dg.DagsterInstance, key: dg.AssetCheckKey, state: dict[str, Any]) -> None:

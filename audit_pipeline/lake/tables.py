@@ -131,10 +131,6 @@ class OpenTable:
         where = (pc.field("day") >= first) & (pc.field("day") <= last)
         return self._read(columns, where, self._files_with("day", first, last))
 
-    def read_since(self, columns: Sequence[str], first: date) -> pa.Table:
-        """Rows of `first` and the days after it; else as `read`."""
-        return self._read(columns, pc.field("day") >= first, self._files_with("day", first, date.max))
-
     def read_runs(self, columns: Sequence[str], run_ids: Collection[str], is_read: Callable[[str], bool]) -> pa.Table:
         """Rows of some runs, of the data files that `is_read` says yes to by name; else as `read`."""
         names = [name for name in self._files_with("run_id", min(run_ids), max(run_ids)) if is_read(name)]

@@ -1,9 +1,17 @@
 """Controls and budgets, by rows such as reports and releases write."""
 
-import json
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+import pyarrow as pa
 
 from audit_pipeline.alerts import Severity
-from audit_pipeline.watches.judged import failed_controls, low_budgets
+from audit_pipeline.lake.audit_rows import append_rows
+from audit_pipeline.lake.declared import CONTROL_FINDINGS
+from audit_pipeline.policy import Policy
+from audit_pipeline.releasing.state import BudgetState
+from audit_pipeline.watches.judged import failed_controls, low_budgets, see_controls
+from tests.lakes import LakeForTests
 
 
 def findings(*statuses: str) -> dict[str, str]:
@@ -27,48 +35,54 @@ def test_a_failed_control_is_cured_by_a_pass_or_by_no_longer_applying() -> None:
     assert findings("PASS", "FAIL", "NOT_APPLICABLE") == {}
 
 
-def reserved(number: int, day: str, rho: str, *, cadence: str = "daily", period: str = "2026") -> dict:
-    row = {"number": number, "day": day, "scope": "s", "period": period, "cadence": cadence, "rho": rho}
-    return {**row, "max_windows": 2}
+def appended(lake: LakeForTests, *statuses: str) -> None:
+    """Judgements of one control, each a commit, as reports write them."""
+    table = lake.lake.open(CONTROL_FINDINGS)
+    for number, status in enumerate(statuses, table.transaction("test") + 1):
+        row = {field.name: _FILLED[field.type] for field in CONTROL_FINDINGS.schema}
+        row |= {"control": "LOG-1", "status": status, "judged_at": NOW + timedelta(minutes=number)}
+        rows = pa.Table.from_pylist([row], schema=CONTROL_FINDINGS.schema)
+        assert append_rows(table, "test", number - 1, rows, NOW, lake.entropy(32))
 
 
-def released(number: int, rho: str) -> dict:
-    return {"reservation": number, "manifest": json.dumps({"privacy_loss": {"period_budget": {"rho": rho}}})}
+NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
+_FILLED = {
+    pa.date32(): NOW.date(), pa.string(): "", pa.int64(): 0, pa.float64(): 0.0, pa.bool_(): False,
+    pa.timestamp("us", tz="UTC"): NOW,
+}  # fmt: skip
+
+
+def test_judgements_are_read_from_where_the_last_look_ended(lake: LakeForTests) -> None:
+    appended(lake, "PASS")
+    first = see_controls(NO_POLICY, lake.lake, NOW, {})
+    appended(lake, "FAIL")
+    second = see_controls(NO_POLICY, lake.lake, NOW, first.memory)
+
+    assert first.faults == []
+    assert [(fault.kind, fault.subject) for fault in second.faults] == [("control_failed", "LOG-1")]
+    assert see_controls(NO_POLICY, lake.lake, NOW, {}).faults == second.faults
+
+
+NO_POLICY: Policy = None  # type: ignore[assignment]
+"""Controls are looked at whatever the policy says."""
+
+
+def state(budget: str, spent: str, reserved: str = "0") -> BudgetState:
+    numbers = [Fraction(text) for text in (budget, spent, reserved)]
+    return BudgetState("2026", *numbers, Fraction(0), Fraction(1), 1e-6, 1)
 
 
 def test_a_budget_is_low_from_the_share_of_the_policy_on() -> None:
-    rows = [reserved(1, "2026-03-01", "4/10"), reserved(2, "2026-03-02", "4/10")]
-
-    assert low_budgets(rows, [released(1, "1")], 81) == []
-    (fault,) = low_budgets(rows, [released(1, "1")], 80)
-    assert (fault.subject, fault.item, fault.severity) == ("s", "2026", Severity.WARNING)
+    assert low_budgets([state("1", "79/100")], 80) == []
+    (fault,) = low_budgets([state("1", "8/10")], 80)
+    assert (fault.kind, fault.item, fault.severity) == ("budget_low", "2026", Severity.WARNING)
 
 
-def test_only_as_many_windows_count_as_one_annotator_may_enter() -> None:
-    rows = [reserved(n, f"2026-03-0{n}", "1/10") for n in range(1, 9)]
-
-    assert low_budgets(rows, [released(1, "1")], 21) == []
-    assert low_budgets(rows, [released(1, "1")], 20)
+def test_what_is_reserved_is_gone_too() -> None:
+    assert low_budgets([state("1", "4/10", "4/10")], 80)
 
 
-def test_what_is_drawn_again_of_a_window_adds_up_and_so_do_cadences() -> None:
-    rows = [
-        reserved(1, "2026-03-02", "1/10"),
-        reserved(2, "2026-03-02", "1/10"),
-        reserved(3, "2026-03-02", "1/10", cadence="weekly"),
-    ]
-
-    assert low_budgets(rows, [released(1, "1")], 31) == []
-    assert low_budgets(rows, [released(1, "1")], 30)
-
-
-def test_a_new_period_begins_at_nothing() -> None:
-    rows = [reserved(1, "2026-03-01", "1"), reserved(2, "2027-01-01", "1/10", period="2027")]
-
-    assert low_budgets(rows, [released(1, "1")], 50) == []
-
-
-def test_a_budget_that_is_spent_is_an_error() -> None:
-    (fault,) = low_budgets([reserved(1, "2026-03-01", "1")], [released(1, "1")], 80)
+def test_a_budget_that_is_gone_is_an_error() -> None:
+    (fault,) = low_budgets([state("1", "1")], 80)
 
     assert fault.severity is Severity.ERROR
