@@ -229,7 +229,8 @@ def test_a_rehash_finds_a_file_that_was_changed_and_looks_as_it_did(command: Com
     times = path.stat()
     path.write_bytes(b'{"a":2}\n')
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    question = "SELECT generation, decode(record) AS record FROM records ORDER BY ALL"
+    landed = "source_id IN (SELECT source_id FROM sources WHERE stream = 'runs')"
+    question = f"SELECT generation, decode(record) AS record FROM records WHERE {landed} ORDER BY ALL"
 
     command("run", folder="project")
     before = command("query", question, "--json", folder="project").stdout
