@@ -154,7 +154,11 @@ def test_each_command_of_ours_that_a_page_names_exists(page: str) -> None:
 def test_each_schedule_and_sensor_of_the_readme_is_loaded() -> None:
     repository = build_definitions(ROOT).get_repository_def()
     loaded = {each.name for each in (*repository.schedule_defs, *repository.sensor_defs)}
-    named = {name for name in re.findall(r"`([a-z_]+)`", README) if name.endswith(("_schedule", "new_logs", "_told"))}
+    named = {
+        name
+        for name in re.findall(r"`([a-z_]+)`", README)
+        if name.endswith(("_schedule", "new_logs", "_told", "_budget"))
+    }
 
     assert named == {name for name in loaded if not name.endswith("_watched")}
 

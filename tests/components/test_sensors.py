@@ -131,7 +131,7 @@ def test_a_flipped_byte_is_told_once_and_its_repair_once(home: Home) -> None:
 
 def test_a_verification_of_other_days_does_not_clear_a_failed_one(home: Home) -> None:
     def verified(first: object, last: object, *problems: object) -> None:
-        found = Verification((), (), problems, 0, 0, 0, 0, 0, 0, "")  # type: ignore[arg-type]
+        found = Verification((), (), problems, 0, 0, 0, 0, 0, 0, 0, "")  # type: ignore[arg-type]
         record_verification(
             home.lake, found, YESTERDAY, first=first, last=last, now=lambda: datetime.now(UTC), entropy=system_entropy
         )
