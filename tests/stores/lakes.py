@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,13 +73,26 @@ def as_process_of(server: Server) -> Iterator[None]:
         yield
 
 
+_READY_S = 60
+
+
 def make_bucket(server: Server, name: str = BUCKET, *, is_locked: bool = False) -> None:
     """As an administrator does before the pipeline is set up."""
     if server.kind == "s3":
         import boto3
 
         client = boto3.client("s3", endpoint_url=server.endpoint(server.port), region_name="us-east-1")
-        client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=is_locked)
+        until = time.monotonic() + _READY_S
+        while True:
+            try:
+                client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=is_locked)
+                return
+            except client.exceptions.ClientError as err:
+                # SeaweedFS listens before it knows who may ask.
+                is_early = err.response["Error"]["Code"] == "InvalidAccessKeyId" and time.monotonic() < until
+                if not is_early:
+                    raise
+                time.sleep(0.2)
     elif server.kind == "azure":
         from azure.storage.blob import BlobServiceClient
 
