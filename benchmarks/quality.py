@@ -1,10 +1,10 @@
-"""Judging a day beside plain Great Expectations on pandas: the same rows, each way in a process of its own.
+"""Judging a day beside plain Great Expectations on pandas: the same rows and expectations, each in a process alone.
 
 python benchmarks/quality.py [--rows 1000000] [--rounds 3] [--only ours|pandas]
 
-Both read the same Parquet files of twelve columns in the clock, since a day lies in files. What is printed: seconds and
-peak memory of each round, above those of a process that has imported the libraries; the ratio of the medians. Of ten
-million rows plain Great Expectations takes what a small machine has not: give --only ours.
+Both read the same Parquet files of twelve columns within the clock, since a day lies in files. Printed are the seconds
+and the peak memory of each round, above what a process has that imported the libraries, and the ratio of the medians.
+Of ten million rows plain Great Expectations takes what a small machine has not: give --only ours.
 """
 
 import argparse
@@ -36,13 +36,10 @@ SUITE = [
     ("expect_column_value_lengths_to_be_between", {"column": "metric", "min_value": 1, "max_value": 40}),
     ("expect_column_mean_to_be_between", {"column": "reward", "min_value": -0.5, "max_value": 0.5}),
     ("expect_column_median_to_be_between", {"column": "loss", "min_value": -1, "max_value": 1}),
-    ("expect_column_max_to_be_between", {"column": "epoch", "max_value": 10}),
-    (
-        "expect_column_pair_values_a_to_be_greater_than_b",
-        {"column_A": "ended", "column_B": "started", "or_equal": True},
-    ),
+    ("expect_column_max_to_be_between", {"column": "step", "max_value": 10_000_000}),
+    ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "ended", "column_B": "started"}),
     ("expect_compound_columns_to_be_unique", {"column_list": ["run_id", "position"]}),
-]
+]  # fmt: skip
 
 
 def make_files(folder: Path, rows: int) -> None:
@@ -57,18 +54,17 @@ def make_files(folder: Path, rows: int) -> None:
                 "run_id": [f"run-{i % 50}" for i in position],
                 "position": position,
                 "step": position // 100,
-                "epoch": position / rows,
                 "split": np.where(position % 10 == 0, "eval", "train"),
                 "metric": [f"rewards/{i % 30}" for i in position],
                 "state": np.where(position % 1000 == 0, "nan", "finite"),
-                "loss": np.where(position % 1000 == 0, np.nan, rng.normal(size=n)),
+                "loss": pa.array(rng.normal(size=n), mask=position % 1000 == 0),
                 "kl": rng.random(n),
                 "reward": rng.normal(size=n),
                 "started": started,
+                "ended": started + 0.1 + rng.random(n),
             }
         )
-        table = table.append_column("ended", pa.array(started + rng.random(n))).drop_columns(["kl"])
-        pq.write_table(table.append_column("kl", pa.array(rng.random(n))), folder / f"{at:09}.parquet")
+        pq.write_table(table, folder / f"{at:09}.parquet")
 
 
 def judge_ours(folder: Path) -> dict[str, object]:
