@@ -156,7 +156,7 @@ def test_odd_values_never_escape(format: str, values: list[dict[str, Any]]) -> N
 def test_generic_formats_have_no_events() -> None:
     generic = ADAPTERS.keys() - set(TOOLS)
 
-    assert len(generic) == 10
+    assert len(generic) == 11
     for name in generic:
         assert derive_rows(name, SOURCE, [(0, LINE, "ok")], PEOPLE) == {}
 

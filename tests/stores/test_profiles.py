@@ -26,6 +26,7 @@ def project(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     unique = f"p{abs(hash(tmp_path)):x}"
     for name in BUCKETS:
         make_bucket(server, f"{unique}-{name}")
+    monkeypatch.setenv("AUDIT_KEY_PASSPHRASE", "of this test")
     monkeypatch.setenv("AUDIT_PROFILE", "local")
     assert CliRunner().invoke(main, ["init", str(tmp_path / "project")]).exit_code == 0
     monkeypatch.setenv("AUDIT_PROFILE", "aws")
