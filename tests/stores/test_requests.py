@@ -14,7 +14,7 @@ from tests.stores.lakes import LakeAt, place_of
 from tests.stores.proxy import FaultProxy, proxied
 from tests.stores.servers import Server
 
-STATED = 319
+STATED = 358
 
 
 def run_unchanged(lake: LakeAt, proxy: FaultProxy) -> int:
