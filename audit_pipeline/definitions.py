@@ -11,8 +11,9 @@ from types import ModuleType
 
 import dagster as dg
 
-from audit_pipeline.components.compliance_report import REPORT_ASSET
+from audit_pipeline.components.compliance_report import FINDINGS_ASSET, REPORT_ASSET
 from audit_pipeline.components.daily_audit import build_daily_audit
+from audit_pipeline.components.daily_seal import AUDIT_TRAIL_ASSET, INVENTORY_ASSET
 from audit_pipeline.components.privacy_summaries import GROUP
 from audit_pipeline.policy import find_policy, load_policy
 from audit_pipeline.policy.loading import EXPECTATION_SUITES_TYPE, REPORT_TYPE, find_components
@@ -32,11 +33,13 @@ def build_definitions(root: Path) -> dg.Definitions:
         if (said := quality.parse(ExpectationSuitesAttributes)).tables is None:
             load_quality(root / said.suites)
     tree = dg.ComponentTree.from_module(defs_module=assets_module(root), project_root=root)
-    # Releases have windows of their own, and a month has no day: these are jobs of their own.
+    # Releases have windows of their own, a month has no day, and controls are judged when both were sealed.
     daily = dg.AssetSelection.all() - dg.AssetSelection.groups(GROUP)
+    closing: dg.AssetSelection = dg.AssetSelection.assets(AUDIT_TRAIL_ASSET, INVENTORY_ASSET)
     if find_components(root, REPORT_TYPE):
-        daily -= dg.AssetSelection.assets(REPORT_ASSET)
-    return dg.Definitions.merge(tree.build_defs(), build_daily_audit(daily, root))
+        daily -= dg.AssetSelection.assets(FINDINGS_ASSET, REPORT_ASSET)
+        closing |= dg.AssetSelection.assets(FINDINGS_ASSET)
+    return dg.Definitions.merge(tree.build_defs(), build_daily_audit(daily, closing, root))
 
 
 def assets_module(root: Path) -> ModuleType:

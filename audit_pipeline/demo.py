@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit_pipeline.cli.jobs import run_days, run_releases
+from audit_pipeline.cli.jobs import run_closing, run_days, run_releases
 from audit_pipeline.errors import InputError, ProofError
 from audit_pipeline.lake.declared import RECORDS, RELEASES, SOURCES
 from audit_pipeline.lake.keys import make_keys
@@ -59,10 +59,14 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
             say(f"   found: {finding}")
     lake = open_lake(policy.places)
     say(f"4. {_release(policy, days[-1])}")
+    closed = run_closing(home, policy.places.dagster, days[-1])
+    if closed.failures:
+        raise ProofError(f"{days[-1]}: run {closed.run_id} failed: {'; '.join(closed.failures)}")
+    say(f"5. Controls judged on what is sealed: {', '.join(f'{n} {status}' for status, n in closed.controls.items())}")
     found = verify(lake, trust=Trust((parse_vkey(vkey),)))
     if found.problems:
         raise ProofError(f"the demo's own lake does not verify: {found.problems[0].message}")
-    say(f"5. Verified: {found.records} records of {found.days} days; shown: {', '.join(found.levels)}")
+    say(f"6. Verified: {found.records} records of {found.days} days; shown: {', '.join(found.levels)}")
     _show_tampering(lake, home / "tampered", vkey, say)
     command = "audit-pipeline" if shutil.which("audit-pipeline") else Path(sys.executable).with_name("audit-pipeline")
     say(_WHERE_TO_LOOK.format(home=home, command=command))
@@ -107,7 +111,7 @@ def _show_tampering(lake: Lake, copy: Path, vkey: str, say: Say) -> None:
     places = dataclasses.replace(lake.places, lake=copy / "lake", evidence=copy / "evidence", log=copy / "log")
     forged = dataclasses.replace(lake, places=places)
     file = copy / "lake" / RECORDS.area / RECORDS.name / forged.open(RECORDS).active_files()[-1]
-    say(f"6. In a copy, one bit changed: byte {flip_bit(file)} of {file}")
+    say(f"7. In a copy, one bit changed: byte {flip_bit(file)} of {file}")
     found = verify(forged, trust=Trust((parse_vkey(vkey),)))
     if not found.problems:
         raise ProofError(f"{copy}: a bit was changed and verify did not find it")

@@ -7,7 +7,6 @@ what it found. Where it ends, the command's own way of verifying (`verify_apart`
 import base64
 import json
 import random
-import resource
 import select
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.verify import verify
 from audit_pipeline.verify.apart import verify_apart
 from tests.lakes import LakeForTests
+from tests.machine import peak_bytes
 
 SLOWEST_S = 30
 _WORKERS = 2
@@ -172,8 +172,7 @@ def _serve(root: Path) -> None:
         path.write_bytes(base64.b64decode(encoded))
         problems = verify(_without_marks(lake, name)).problems
         path.write_bytes(before)
-        peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps([len(problems), problems[0].message if problems else "", False, peak_bytes]), flush=True)
+        print(json.dumps([len(problems), problems[0].message if problems else "", False, peak_bytes()]), flush=True)
 
 
 if __name__ == "__main__":

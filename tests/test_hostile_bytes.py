@@ -206,11 +206,12 @@ def test_a_reader_that_ends_is_a_problem_and_no_traceback(root: Path) -> None:
 
 
 ALONE = """
-import resource, sys
+import sys
 from pathlib import Path
 from tests.lakes import LakeForTests
+from tests.machine import peak_bytes
 problems = LakeForTests(Path(sys.argv[1])).verify().problems
-print(len(problems), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(len(problems), peak_bytes())
 """
 LOG = "lake/restricted/records/_delta_log"
 

@@ -19,8 +19,11 @@ from audit_pipeline.errors import AuditError, InputError, ProofError, StorageErr
 from audit_pipeline.lake.commits import commit_file, format_commit, parse_commit
 from audit_pipeline.lake.declared import RECORDS
 from audit_pipeline.lake.tables import describe_file, write_parquet
+from audit_pipeline.releasing import check_ledger
 from audit_pipeline.sealing import seal_day
 from tests.lakes import POLICY_DIGEST, TODAY, LakeForTests
+from tests.privacy.annotated import AnnotatedLake
+from tests.privacy.test_under_fire import ask
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/recovery.md").read_text()
 DAY = TODAY - timedelta(days=1)
@@ -336,11 +339,35 @@ def test_a_day_that_has_not_begun_is_not_sealed(sealed: LakeForTests) -> None:
         )
 
 
+def test_a_ledger_that_forgot(tmp_path: Path) -> None:
+    lake = AnnotatedLake(tmp_path)
+    ask(lake, "one")
+    kept = {path: path.read_bytes() for path in lake.files.places.lake.rglob("*") if path.is_file()}
+    ask(lake, "two")
+    newer = {path: path.read_bytes() for path in lake.files.places.lake.rglob("*") if path.is_file()}
+    for path in newer.keys() - kept.keys():
+        path.unlink()
+
+    with pytest.raises(StorageError, match=r"the ledger has 1 reservations.*`A ledger that forgot`"):
+        ask(lake, "three")
+    for name in ("audit/privacy_ledger", "released/releases"):
+        for path in newer:
+            if lake.files.places.lake / name in path.parents:
+                path.write_bytes(newer[path])
+
+    assert ask(lake, "three").is_new
+    assert [row.number for row in check_ledger(lake.lake)] == [1, 2, 3]
+
+
 def test_every_procedure_is_tried_by_a_test_of_its_name() -> None:
     named = {re.sub(r"[^a-z]+", "_", heading.lower()) for heading in re.findall(r"^## (.*)$", PAGE, re.MULTILINE)}
     tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    # A run that died is tried by tests/test_faults.py; a lost key has no cure to try.
-    assert named - tests == {"a_run_that_died", "the_key_is_lost_or_somebody_else_has_it"}
+    elsewhere = {
+        "a_run_that_died",  # test_faults.py
+        "the_key_is_lost_or_somebody_else_has_it",  # the first has no cure to try, the second is test_rotation.py
+        "a_bucket_that_was_put_back_and_copies_of_what_it_had",  # stores/test_recovery.py
+    }
+    assert named - tests == elsewhere
 
 
 def test_every_refusal_that_names_a_procedure_names_one_that_exists() -> None:

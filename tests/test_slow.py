@@ -111,14 +111,15 @@ def test_three_hundred_killed_runs_lose_and_double_nothing(tmp_path: Path) -> No
 
 
 MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 from tests.lakes import LakeForTests
+from tests.machine import peak_bytes
 lake = LakeForTests(Path(sys.argv[1]))
 lake.ingest()
 lake.seal()
 assert lake.verify().problems == ()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(peak_bytes())
 """
 
 

@@ -1,15 +1,17 @@
 """The daily job, run in this process on a Dagster instance that the UI shows as well."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from audit_pipeline.components import specs
-from audit_pipeline.components.daily_audit import JOB, REHASH_CONFIG
+from audit_pipeline.components.daily_audit import CLOSING_JOB, JOB, REHASH_CONFIG
 from audit_pipeline.components.privacy_summaries import job_name
 from audit_pipeline.definitions import build_definitions
 from audit_pipeline.privacy.release import Release
@@ -29,16 +31,18 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True, slots=True)
 class DayRun:
-    """One run of the daily job."""
+    """One run of the daily job, or of the closing one."""
 
     day: date
     run_id: str
     failures: tuple[str, ...]
     """What failed, one line a step or check; empty where all went well."""
     findings: tuple[str, ...]
-    """What the suites found of the day's data that is critical, one line an expectation."""
+    """What the suites and the controls found to be wrong, one line each."""
     warnings: int
     """Expectations besides that do not hold."""
+    controls: Mapping[str, int]
+    """How many controls have each status; empty where none were judged."""
 
 
 def prepare_instance(folder: Path) -> None:
@@ -51,13 +55,24 @@ def prepare_instance(folder: Path) -> None:
 def run_days(root: Path, instance_folder: Path, days: list[date], *, rehash: bool = False) -> Iterator[DayRun]:
     """Run the daily job of the policy in `root` for each day, in order. A day that fails does not stop the next one."""
     prepare_instance(instance_folder)
-    job = _load_job(root)
+    yield from _run_days(_load(root).resolve_job_def(JOB), instance_folder, days, REHASH_CONFIG if rehash else {})
+
+
+def run_closing(root: Path, instance_folder: Path, day: date) -> DayRun:
+    """Seal what was written about the day since it was taken in, and judge the controls on it."""
+    (done,) = _run_days(_load(root).resolve_job_def(CLOSING_JOB), instance_folder, [day], {})
+    return done
+
+
+def _run_days(
+    job: dg.JobDefinition, instance_folder: Path, days: Sequence[date], config: Mapping[str, Any]
+) -> Iterator[DayRun]:
     with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
         for day in days:
             finished = job.execute_in_process(
                 partition_key=day.isoformat(),
                 instance=instance,
-                run_config={**_QUIET, **(REHASH_CONFIG if rehash else {})},
+                run_config={**_QUIET, **config},
                 raise_on_error=False,
             )
             yield _day_run(day, finished)
@@ -91,10 +106,6 @@ def run_releases(root: Path, instance_folder: Path, releases: Sequence[tuple[Rel
             yield ReleaseRun(release.name, str(window), finished.run_id, tuple(_failures(finished)))
 
 
-def _load_job(root: Path) -> dg.JobDefinition:
-    return _load(root).resolve_job_def(JOB)
-
-
 def _load(root: Path) -> dg.Definitions:
     with warnings.catch_warnings():
         # Dagster warns of its own use of its beta classes when it loads YAML.
@@ -103,11 +114,14 @@ def _load(root: Path) -> dg.Definitions:
 
 
 def _day_run(day: date, finished: dg.ExecuteInProcessResult) -> DayRun:
-    failed = [check for check in finished.get_asset_check_evaluations() if not check.passed]
+    evaluations = finished.get_asset_check_evaluations()
+    failed = [check for check in evaluations if not check.passed]
     critical = [check for check in failed if check.severity == dg.AssetCheckSeverity.ERROR]
     failures = [*_failures(finished), *(_line(check) for check in critical if not _judges(check))]
     findings = [_line(check) for check in critical if _judges(check)]
-    return DayRun(day, finished.run_id, tuple(failures), tuple(findings), len(failed) - len(critical))
+    warnings = [check for check in failed if check not in critical and specs.STATE in check.metadata]
+    judged = [check.metadata[specs.STATUS].value for check in evaluations if specs.STATUS in check.metadata]
+    return DayRun(day, finished.run_id, tuple(failures), tuple(findings), len(warnings), Counter(map(str, judged)))
 
 
 def _judges(check: dg.AssetCheckEvaluation) -> bool:

@@ -53,12 +53,12 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
         click.echo(f"{done.day}  {state}  run {done.run_id}{warned}")
         for failure in (*done.failures, *done.findings):
             click.echo(f"  {failure}", err=True)
-    failed_releases = 0 if asked else _release(policy)
+    failed_after = 0 if asked else _release(policy) + _close(policy, days[-1])
     _print_counts(lake, days)
     _print_untaken(policy)
     click.echo(f"{len(days) - failed} of {len(days)} days done; lake {policy.places.lake}, log {policy.places.log}")
-    if failed or failed_releases:
-        click.echo("audit-pipeline: checks or releases failed; `audit-pipeline ui` shows the runs", err=True)
+    if failed or failed_after:
+        click.echo("audit-pipeline: checks, releases or controls failed; `audit-pipeline ui` shows the runs", err=True)
         click.get_current_context().exit(1)
 
 
@@ -79,6 +79,18 @@ def _release(policy: "Policy") -> int:
         for failure in done.failures:
             click.echo(f"  {failure}", err=True)
     return failed
+
+
+def _close(policy: "Policy", day: date) -> bool:
+    """Seal what was written about the day since, judge the controls on it; whether one failed."""
+    from audit_pipeline.cli.jobs import run_closing
+
+    done = run_closing(policy.root, policy.places.dagster, day)
+    controls = ", ".join(f"{number} {status}" for status, number in done.controls.items())
+    click.echo(f"{day}  {'FAILED' if done.failures else 'closed'}  run {done.run_id}; controls: {controls or 'none'}")
+    for failure in (*done.failures, *done.findings):
+        click.echo(f"  {failure}", err=True)
+    return bool(done.failures or done.findings)
 
 
 def _print_counts(lake: "Lake", days: list[date]) -> None:

@@ -19,10 +19,13 @@ from audit_pipeline.policy import load_policy
 
 JOB = "daily_audit"
 SCHEDULE = "daily_audit_schedule"
+CLOSING_JOB = "daily_closing"
+CLOSING_SCHEDULE = "daily_closing_schedule"
 WEEKLY_SCHEDULE = "weekly_rehash_schedule"
 REHASH_CONFIG = {"ops": {INGEST_OP: {"config": {"rehash": True}}}}
 EVERY_SUNDAY = "0 3 * * 0"  # UTC
 EVERY_NIGHT = "30 0 * * *"  # UTC: half an hour for files that were being written at midnight
+EVERY_DAY_AT_SIX = "0 6 * * *"  # UTC: after the nightly run, the releases, and what was tried again of both
 VERIFY_JOB = "verify_evidence"
 VERIFY_SCHEDULE = "nightly_verification_schedule"
 VERIFY_ALL_SCHEDULE = "weekly_verification_schedule"
@@ -31,8 +34,8 @@ EVERY_SATURDAY = "0 5 * * 6"  # UTC
 _WEEK = timedelta(days=7)
 
 
-def build_daily_audit(selection: dg.AssetSelection, root: Path) -> dg.Definitions:
-    """The job `daily_audit` over the selected assets and their checks, the job `verify_evidence`, and what starts them.
+def build_daily_audit(selection: dg.AssetSelection, closing: dg.AssetSelection, root: Path) -> dg.Definitions:
+    """The jobs `daily_audit` and `daily_closing` over the selected assets and their checks, and `verify_evidence`.
 
     They run in one process: a day's steps share libraries that take seconds to load, and the seal is serial anyway.
     """
@@ -42,6 +45,12 @@ def build_daily_audit(selection: dg.AssetSelection, root: Path) -> dg.Definition
         description="Take in one day's logs, seal them, verify the seal, derive the typed view.",
         executor_def=dg.in_process_executor,
     )
+    closing_job = dg.define_asset_job(
+        CLOSING_JOB,
+        closing,
+        description="Seal what was written about a day after it was taken in, such as releases; judge the controls.",
+        executor_def=dg.in_process_executor,
+    )
     verify_job = dg.define_asset_job(
         VERIFY_JOB,
         dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(SEAL_ASSET), EVIDENCE_HOLDS)),
@@ -49,8 +58,12 @@ def build_daily_audit(selection: dg.AssetSelection, root: Path) -> dg.Definition
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
-        jobs=[job, verify_job],
-        schedules=[*_daily_schedules(root, job), *_verification_schedules(root, verify_job)],
+        jobs=[job, closing_job, verify_job],
+        schedules=[
+            *_daily_schedules(root, job),
+            _closing_schedule(closing_job),
+            *_verification_schedules(root, verify_job),
+        ],
         sensors=[new_logs_sensor(root, job)],
     )
 
@@ -79,6 +92,16 @@ def _daily_schedules(root: Path, job: Any) -> list[dg.ScheduleDefinition]:
         ]
 
     return [schedule, weekly]
+
+
+def _closing_schedule(job: Any) -> dg.ScheduleDefinition:
+    @dg.schedule(name=CLOSING_SCHEDULE, cron_schedule=EVERY_DAY_AT_SIX, execution_timezone="UTC", job=job)
+    def closing(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """The day that has ended. Days of nights that were missed are judged as part of their month."""
+        day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
+        return dg.RunRequest(run_key=f"closing {day}", partition_key=day.isoformat())
+
+    return closing
 
 
 def _verification_schedules(root: Path, job: Any) -> list[dg.ScheduleDefinition]:

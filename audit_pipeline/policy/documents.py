@@ -1,6 +1,7 @@
 """YAML documents that know the line of each value, so that an error can name it."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +72,17 @@ class Document:
             raise PolicyError(f"{self.file}:{self.line}: {node.value[:40]!r} has no value; put it in quotes") from err
 
 
-def read_documents(file: Path, text: str) -> list[Document]:
+@functools.lru_cache(maxsize=256)
+def read_documents(file: Path, text: str) -> tuple[Document, ...]:
     """The documents of a file's text, in order, with plain values and no key twice in a mapping.
+
+    Kept, because each step of a run loads the policy anew: for its files may have changed, but seldom have.
 
     Raises:
         PolicyError: it names the file and the line.
     """
     _refuse_references(file, text)
-    documents = [Document(file, node) for node in yaml.compose_all(text, yaml.SafeLoader) if node is not None]
+    documents = tuple(Document(file, node) for node in yaml.compose_all(text, yaml.SafeLoader) if node is not None)
     for document in documents:
         _refuse_keys(document)
     return documents

@@ -25,7 +25,7 @@ from audit_pipeline.report.facts import Period
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVIDENCE = {"records", "sources", "daily_merkle_root", "audit_trail", "inventory"}
 REPORT = {"control_findings", "compliance_report"}
-DAILY = {"control_findings"}
+CLOSING = {"audit_trail", "inventory", "control_findings"}
 EVENTS = set(
     "runs annotations generations reward_scores training_metrics policy_updates model_checkpoints log_findings".split()
 )
@@ -57,12 +57,14 @@ def test_exactly_these_assets_checks_jobs_and_schedules_are_loaded(where: str, p
     }
     assert {name for name in repository.job_names if not name.startswith("__")} == {
         "daily_audit",
+        "daily_closing",
         "weekly_releases",
         "monthly_report",
         "verify_evidence",
     }
     assert {schedule.name for schedule in repository.schedule_defs} == {
         "daily_audit_schedule",
+        "daily_closing_schedule",
         "nightly_verification_schedule",
         "weekly_rehash_schedule",
         "weekly_releases_schedule",
@@ -196,8 +198,26 @@ def test_the_job_runs_everything_in_one_process(definitions: dg.Definitions) -> 
     job = definitions.resolve_job_def("daily_audit")
 
     assert job.executor_def is dg.in_process_executor
-    assert key_names(job.asset_layer.selected_asset_keys) == EVIDENCE | EVENTS | DAILY
-    assert len(job.asset_layer.asset_graph.asset_check_keys) == 2 + 75
+    assert key_names(job.asset_layer.selected_asset_keys) == EVIDENCE | EVENTS
+    assert key_names(job.asset_layer.asset_graph.asset_check_keys) == {
+        "records:nothing_lost",
+        "daily_merkle_root:evidence_holds",
+    }
+
+
+def test_controls_are_judged_when_the_day_has_had_its_closing_seal(definitions: dg.Definitions) -> None:
+    repository = definitions.get_repository_def()
+    job = definitions.resolve_job_def("daily_closing")
+    schedule = repository.get_schedule_def("daily_closing_schedule")
+    at = datetime(2026, 3, 5, 6, tzinfo=UTC)
+
+    requests = schedule.evaluate_tick(
+        dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+    ).run_requests
+
+    assert key_names(job.asset_layer.selected_asset_keys) == CLOSING
+    assert len(job.asset_layer.asset_graph.asset_check_keys) == 75
+    assert [request.partition_key for request in requests] == ["2026-03-04"]
 
 
 def test_unknown_attributes_are_refused_with_file_and_line(project: Path) -> None:
