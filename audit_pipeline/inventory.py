@@ -104,7 +104,7 @@ def _due(versions: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
 
 def _table_files(table: OpenTable, first: int) -> Iterator[str]:
     """What the commits from `first` on brought: themselves, what they name, and the checkpoints they led to."""
-    folder = f"lake/{table.table.area}/{table.table.name}"
+    folder = table.table.folder
     if first == 0:
         yield f"{folder}/{commit_file(0)}"
     for version, commit in table.commits(max(first, 1), table.version):

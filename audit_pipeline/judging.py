@@ -111,7 +111,7 @@ def newest_judged_day(lake: Lake) -> date:
     table = lake.find(QUALITY_FINDINGS)
     days: list[date] = table.read(["day"])["day"].to_pylist() if table else []
     if not days:
-        raise InputError(f"{QUALITY_FINDINGS.uri(lake.places.lake)}: no day was judged yet; run the daily job on one")
+        raise InputError(f"{QUALITY_FINDINGS.uri(lake.places)}: no day was judged yet; run the daily job on one")
     return max(days)
 
 

@@ -122,7 +122,7 @@ def signed_log(lake: Lake) -> SignedLog:
 def _table(lake: Lake, table: Table) -> OpenTable:
     found = lake.find(table)
     if found is None:
-        raise StorageError(f"{table.uri(lake.places.lake)}: there is no such table any more; restore it from a backup")
+        raise StorageError(f"{table.uri(lake.places)}: there is no such table any more; restore it from a backup")
     return found
 
 

@@ -65,7 +65,7 @@ def find_event(file: Path, home: Path) -> Work:
     from audit_pipeline.lake.query import connect
 
     lake = open_home(home)
-    table, ids = _some_events(connect(lake.places.lake))
+    table, ids = _some_events(connect(lake.places))
     events = lookup.open_events(lake)
 
     def find(event_id: str) -> None:
@@ -80,7 +80,7 @@ def find_event_plainly(file: Path, home: Path) -> Work:
 
     from audit_pipeline.lake.query import connect
 
-    table, ids = _some_events(connect(open_home(home).places.lake))
+    table, ids = _some_events(connect(open_home(home).places))
     files, database = data_files(home, table), duckdb.connect()
 
     def find(event_id: str) -> None:

@@ -53,7 +53,7 @@ def test_a_planted_event_file_is_not_committed(lake: LakeForTests) -> None:
     lake.ingest()
     table = EVENTS["generations"]
     forged = pa.Table.from_pylist([], schema=table.schema)
-    path = table.uri(lake.places.lake) / "1.parquet"
+    path = table.uri(lake.places) / "1.parquet"
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
         writer = write_parquet(file, table.schema, table.indexed, {"audit.nonce": "ab" * 32})
@@ -73,7 +73,7 @@ def test_an_event_file_that_a_run_left_is_taken_up(lake: LakeForTests) -> None:
     lake.land("rollouts/1.jsonl", ROLLOUT % 1)
     lake.ingest()
     derive_events(lake.lake, lake.entropy, passphrase=None)
-    path = EVENTS["generations"].uri(lake.places.lake)
+    path = EVENTS["generations"].uri(lake.places)
     left = (path / "1.parquet").read_bytes()
     (path / "_delta_log" / f"{1:020}.json").unlink()
 
@@ -86,7 +86,7 @@ def test_an_event_file_that_a_run_left_is_taken_up(lake: LakeForTests) -> None:
 def test_a_planted_projection_is_not_committed(lake: LakeForTests) -> None:
     lake.land("a.jsonl", b"{}\n")
     lake.ingest()
-    path = SOURCES.uri(lake.places.lake)
+    path = SOURCES.uri(lake.places)
     shutil.rmtree(path / "_delta_log")
     rows = pq.read_table(path / "1.parquet")
     with (path / "1.parquet").open("wb") as file:
@@ -310,7 +310,7 @@ def test_a_folder_of_any_name_is_no_table_and_no_sql(lake: LakeForTests) -> None
     name = 'zz" AS SELECT 1; CREATE OR REPLACE VIEW records AS SELECT 7 AS record; --'
     (lake.places.lake / "restricted" / name / "_delta_log").mkdir(parents=True)
 
-    with connect(lake.places.lake) as database:
+    with connect(lake.places) as database:
         assert database.execute("SELECT decode(record) FROM records").fetchall() == [("{}",)]
         with pytest.raises(duckdb.Error):
             database.execute(f"SELECT * FROM '{lake.places.keys / 'key.pem'}'")

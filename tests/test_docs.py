@@ -14,6 +14,7 @@ import duckdb
 import duckdb_extension_delta
 
 from audit_pipeline.lake.query import connect
+from audit_pipeline.policy import load_policy
 from audit_pipeline.records.canonical import record_leaf
 from audit_pipeline.samples import write_sample_logs
 
@@ -64,7 +65,7 @@ def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
 
 def _check_engines(project: Path) -> None:
     """The README's SQL and Python, word for word but for INSTALL, which would need the network."""
-    with connect(project / "audit-home" / "lake") as database:
+    with connect(load_policy(project, {}).places) as database:
         expected = database.sql("SELECT count(*) FROM sources").fetchone()
     (sql,) = blocks("sql")
     query = sql.replace("INSTALL delta; LOAD delta;", "").replace("audit-home/", f"{project}/audit-home/")

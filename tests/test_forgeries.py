@@ -94,7 +94,7 @@ def test_an_engine_believes_the_forgery(kind: str, place: str, where: str, mater
 
 
 def count_rows(forger: Forger, where: str) -> int:
-    with connect(forger.lake.places.lake) as database:
+    with connect(forger.lake.places) as database:
         row = database.sql(f"SELECT count(*) FROM records WHERE {where}").fetchone()
         assert row is not None
         return int(row[0])

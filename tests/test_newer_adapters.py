@@ -54,7 +54,7 @@ def two_days(lake: LakeForTests) -> LakeForTests:
 
 def version(lake: LakeForTests, table: str, at: int | None = None) -> set[tuple[object, ...]]:
     """(metric, adapter version, event id, attempt) in a version of a table, by an engine that is not ours."""
-    found = DeltaTable(str(EVENTS[table].uri(lake.places.lake)), version=at)
+    found = DeltaTable(str(EVENTS[table].uri(lake.places)), version=at)
     rows = found.to_pyarrow_table(columns=["metric", "adapter_version", "event_id", "attempt"]).to_pylist()
     assert len(rows) == len({tuple(row.values()) for row in rows})
     return {tuple(row.values()) for row in rows}
@@ -73,7 +73,7 @@ def test_older_records_are_derived_again_and_both_versions_are_on_record(
     two_days: LakeForTests, upgrade: Upgrade
 ) -> None:
     before = version(two_days, "training_metrics")
-    at = DeltaTable(str(EVENTS["training_metrics"].uri(two_days.places.lake))).version()
+    at = DeltaTable(str(EVENTS["training_metrics"].uri(two_days.places))).version()
 
     upgrade(9)
     two_days.run()
@@ -123,7 +123,7 @@ def test_a_crash_between_two_tables_is_made_good(two_days: LakeForTests, upgrade
     upgrade(9)
     derive(two_days)
     expected = version(two_days, "training_metrics")
-    newest = max((EVENTS[behind].uri(two_days.places.lake) / "_delta_log").glob("*.json"))
+    newest = max((EVENTS[behind].uri(two_days.places) / "_delta_log").glob("*.json"))
     newest.unlink()
 
     two_days.run()
@@ -158,7 +158,7 @@ def test_an_older_version_is_refused(two_days: LakeForTests, upgrade: Upgrade) -
 def test_files_that_were_replaced_are_still_protected(two_days: LakeForTests, upgrade: Upgrade) -> None:
     upgrade(9)
     two_days.run()
-    path = EVENTS["training_metrics"].uri(two_days.places.lake) / "2.parquet"
+    path = EVENTS["training_metrics"].uri(two_days.places) / "2.parquet"
     assert pq.read_metadata(path).num_rows
 
     path.unlink()
@@ -176,7 +176,7 @@ def test_a_checkpoint_after_it_says_the_same(
         two_days.land(f"{number}/logs.jsonl", LOG)
         two_days.run()
 
-    log = EVENTS["training_metrics"].uri(two_days.places.lake) / "_delta_log"
+    log = EVENTS["training_metrics"].uri(two_days.places) / "_delta_log"
     assert list(log.glob("*.checkpoint.parquet"))
     assert two_days.verify().problems == ()
 

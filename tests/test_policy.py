@@ -209,12 +209,15 @@ def test_run_logs_and_seal_start_on_the_same_day(root: Path) -> None:
         load_policy(root, {})
 
 
-@pytest.mark.parametrize(("inner", "outer"), [("keys", "lake"), ("marks", "evidence"), ("landing", "lake")])
+@pytest.mark.parametrize(
+    ("inner", "outer"), [("keys", "lake"), ("marks", "evidence"), ("landing", "lake"), ("# released", "lake")]
+)
 def test_places_do_not_lie_in_each_other(root: Path, inner: str, outer: str) -> None:
     """A key or mark inside the lake could be changed by whoever can write the lake."""
-    edit(root / "resources/local.yaml", f"\n{inner}: ", f'\n{inner}: "{{home}}/{outer}/{inner}"\n# was: ')
+    name = inner.removeprefix("# ")
+    edit(root / "resources/local.yaml", f"\n{inner}: ", f'\n{name}: "{{home}}/{outer}/{name}"\n# was: ')
 
-    with pytest.raises(PolicyError, match=rf"local\.yaml:\d+: {inner} lies inside {outer}"):
+    with pytest.raises(PolicyError, match=rf"local\.yaml:\d+: {name} lies inside {outer}"):
         load_policy(root, {})
 
 
@@ -223,6 +226,18 @@ def test_a_place_that_is_missing_or_unknown_is_refused(root: Path) -> None:
 
     with pytest.raises(PolicyError, match=r"local\.yaml"):
         load_policy(root, {})
+
+
+@pytest.mark.parametrize("profile", ["local", "aws", "gcp", "azure"])
+def test_released_tables_may_lie_in_a_place_of_their_own(root: Path, profile: str) -> None:
+    edit(root / f"resources/{profile}.yaml", "# released: ", "released: ")
+
+    places = load_policy(root, {"AUDIT_PROFILE": profile}).places
+
+    assert places.released is not None
+    assert places.area("released") == places.released
+    assert places.area("audit") == places.lake / "audit"
+    assert from_plain(json.loads(json.dumps(to_plain(places)))) == places
 
 
 @pytest.mark.parametrize("profile", ["aws", "gcp", "azure"])

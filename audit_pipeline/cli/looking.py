@@ -102,7 +102,7 @@ def _require_begun(lake: "Lake", trust: "Trust | None") -> None:
     from audit_pipeline.lake.declared import EVIDENCE_TABLES
     from audit_pipeline.lake.stores import open_store
 
-    tables = [open_store(table.uri(lake.places.lake)) for table in EVIDENCE_TABLES]
+    tables = [open_store(table.uri(lake.places)) for table in EVIDENCE_TABLES]
     has_traces = lake.log.exists("checkpoint") or any(any(store.listed()) for store in (lake.marks, *tables))
     if not has_traces and (trust is None or not trust.held):
         raise InputError(f"{lake.places.lake}: nothing was taken in yet; run `audit-pipeline run` first")
@@ -133,7 +133,7 @@ def query(sql: str, style: str | None) -> None:
     """Run SQL (DuckDB) over all tables of the lake, by name."""
     from audit_pipeline.lake.query import connect, read_rows
 
-    with connect(policy_here().places.lake) as database:
+    with connect(policy_here().places) as database:
         columns, rows = read_rows(database, sql)
     if style == "json":
         for row in rows:

@@ -50,9 +50,8 @@ _QUALITY = """
 
 def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
     """The parts `ingest`, `seals`, `privacy`, `quality`, `controls` (null where the policy has none) and `places`."""
-    lake = policy.places.lake
-    tables = {table.name for table in list_tables(lake)}
-    with connect(lake) as database:
+    tables = {table.name for table in list_tables(policy.places)}
+    with connect(policy.places) as database:
         streams = _rows(database, _STREAMS) if "sources" in tables else []
         input_bytes = _rows(database, _INPUT_BYTES)[0].popitem()[1] if "sources" in tables else 0
         committed = _rows(database, _RECORDS)[0].popitem()[1] if "sources" in tables else 0
@@ -60,7 +59,9 @@ def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
         controls = _rows(database, _CONTROLS) if "control_findings" in tables else []
         quality = _quality(database) if "quality_findings" in tables else None
     lake_bytes = sum(
-        listed.size_bytes for place in (lake, policy.places.evidence) for listed in open_store(place).listed()
+        listed.size_bytes
+        for place in (policy.places.lake, policy.places.evidence)
+        for listed in open_store(place).listed()
     )
     records = sum(stream["records"] for stream in streams)
     return {

@@ -187,7 +187,7 @@ def _findings_metadata(lake: Lake, facts: Facts) -> Mapping[str, dg.MetadataValu
         specs.STATUSES: specs.table_metadata(rows),
         specs.LOG_SIZE: dg.MetadataValue.int(facts.log_size),
         specs.NO_RELIANCE: dg.MetadataValue.text(facts.no_reliance or ""),
-        specs.PATH: dg.MetadataValue.path(str(CONTROL_FINDINGS.uri(lake.places.lake))),
+        specs.PATH: dg.MetadataValue.path(str(CONTROL_FINDINGS.uri(lake.places))),
     }
 
 

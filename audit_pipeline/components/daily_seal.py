@@ -201,7 +201,7 @@ def _seal_metadata(lake: Lake, report: SealReport) -> Mapping[str, dg.MetadataVa
         specs.LOG_SIZE: dg.MetadataValue.int(report.log_size),
         specs.IS_NEW: dg.MetadataValue.bool(report.is_new),
         specs.CHECKPOINT: dg.MetadataValue.md(f"```\n{report.checkpoint}\n```"),
-        specs.PATH: dg.MetadataValue.path(str(SEALS.uri(lake.places.lake))),
+        specs.PATH: dg.MetadataValue.path(str(SEALS.uri(lake.places))),
         **({specs.WARNINGS: dg.MetadataValue.text("; ".join(report.warnings))} if report.warnings else {}),
     }
 

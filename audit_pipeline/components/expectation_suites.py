@@ -144,5 +144,5 @@ def _metadata(lake: Lake, judged: JudgedDay) -> Mapping[str, dg.MetadataValue]:
         specs.ROUND: dg.MetadataValue.int(judged.round),
         specs.IS_NEW: dg.MetadataValue.bool(judged.is_new),
         specs.PAGE: dg.MetadataValue.path(str(lake.places.reports / judged.page)),
-        specs.PATH: dg.MetadataValue.path(str(QUALITY_FINDINGS.uri(lake.places.lake))),
+        specs.PATH: dg.MetadataValue.path(str(QUALITY_FINDINGS.uri(lake.places))),
     }

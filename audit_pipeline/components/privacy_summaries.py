@@ -262,7 +262,7 @@ def _release_metadata(lake: Lake, plan: Plan, released: Released) -> Mapping[str
         ),
         MANIFEST: dg.MetadataValue.json(manifest),
         specs.IS_NEW: dg.MetadataValue.bool(released.is_new),
-        specs.PATH: dg.MetadataValue.path(str(RELEASES.uri(lake.places.lake))),
+        specs.PATH: dg.MetadataValue.path(str(RELEASES.uri(lake.places))),
     }
 
 

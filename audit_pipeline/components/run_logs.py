@@ -169,7 +169,7 @@ def _records_metadata(lake: Lake, day: date, counts: Mapping[str, StreamCounts])
         specs.RECORDS: dg.MetadataValue.int(sum(total["records"] for total in totals.values())),
         specs.QUARANTINED: dg.MetadataValue.int(sum(total["quarantined"] for total in totals.values())),
         specs.NEW_RECORDS: dg.MetadataValue.int(sum(found.records for found in counts.values())),
-        specs.PATH: dg.MetadataValue.path(str(RECORDS.uri(lake.places.lake))),
+        specs.PATH: dg.MetadataValue.path(str(RECORDS.uri(lake.places))),
         specs.DATA_FILES: dg.MetadataValue.json(
             {k: v for found in counts.values() for k, v in found.data_files.items()}
         ),
@@ -188,5 +188,5 @@ def _sources_metadata(lake: Lake, day: date, counts: Mapping[str, StreamCounts])
             {"stream": stream, "format": name, "because": why, "snapshots": number}
             for (stream, name, why), number in formats.most_common(specs.MAX_ROWS)
         ),
-        specs.PATH: dg.MetadataValue.path(str(SOURCES.uri(lake.places.lake))),
+        specs.PATH: dg.MetadataValue.path(str(SOURCES.uri(lake.places))),
     }

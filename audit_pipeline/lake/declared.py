@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from audit_pipeline.lake.places import Place
+from audit_pipeline.lake.places import Place, Places
 from audit_pipeline.records import releases, schemas
 from audit_pipeline.records.events import EVENT_SCHEMAS
 
@@ -23,8 +23,13 @@ class Table:
     waits: bool = False
     """Of audit tables: whether new rows alone make no seal and no inventory, but wait for those that are due anyway."""
 
-    def uri(self, lake: Place) -> Place:
-        return lake / self.area / self.name
+    def uri(self, places: Places) -> Place:
+        return places.area(self.area) / self.name
+
+    @property
+    def folder(self) -> str:
+        """Its folder as inventories write it, wherever the area lies."""
+        return f"lake/{self.area}/{self.name}"
 
 
 RECORDS = Table("records", "restricted", schemas.RECORDS, ("day", "source_id", "position"))

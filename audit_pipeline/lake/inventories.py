@@ -104,9 +104,9 @@ def digest_files(lake: Lake, paths: Iterable[str]) -> Iterator[tuple[str, tlog.S
 
 
 def _digest(lake: Lake, path: str) -> tlog.StoredFile | StorageError | None:
-    area, _, name = path.partition("/")
     try:
-        found = lake.areas[area].digest(name)
+        store, name = lake.find_stored(path)
+        found = store.digest(name)
     except StorageError as err:
         return err
     return None if found is None else tlog.StoredFile(path, *found)

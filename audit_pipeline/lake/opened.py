@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from audit_pipeline.lake.declared import TABLES, Table
 from audit_pipeline.lake.keys import read_vkey
-from audit_pipeline.lake.places import Places
+from audit_pipeline.lake.places import RELEASED, Places
 from audit_pipeline.lake.stores import Store, open_store
 from audit_pipeline.lake.tables import OpenTable, open_table, table_exists
 from audit_pipeline.tlog import parse_vkey
@@ -25,12 +25,12 @@ class Lake:
         """The table at its newest version, made if it is not there."""
         if (known := self._known(table)) is not None:
             return known
-        self._opened[table.name] = open_table(table, self.places.lake, self.lake_id)
+        self._opened[table.name] = open_table(table, self.places, self.lake_id)
         return self._opened[table.name].copy()
 
     def find(self, table: Table) -> OpenTable | None:
         """The table at its newest version, or None. Nothing is written."""
-        return self.open(table) if table_exists(table, self.places.lake) else None
+        return self.open(table) if table_exists(table, self.places) else None
 
     def _known(self, table: Table) -> OpenTable | None:
         known = self._opened.get(table.name)
@@ -49,8 +49,15 @@ class Lake:
 
     @property
     def areas(self) -> dict[str, Store]:
-        """The stores whose objects inventories list, by the first part of the paths there."""
-        return {"lake": open_store(self.places.lake), "evidence": self.evidence, "log": self.log}
+        """The stores whose objects inventories list, by what the paths there begin with."""
+        stores = {"lake": open_store(self.places.lake), "evidence": self.evidence, "log": self.log}
+        apart = self.places.released
+        return stores if apart is None else {f"lake/{RELEASED}": open_store(apart), **stores}
+
+    def find_stored(self, path: str) -> tuple[Store, str]:
+        """The store of a path that inventories list, and the object's name there."""
+        area = next(area for area in self.areas if path.startswith(f"{area}/"))
+        return self.areas[area], path.removeprefix(f"{area}/")
 
     @property
     def marks(self) -> Store:

@@ -48,7 +48,10 @@ Place = Path | Bucket
 """A local folder or a bucket, or something in one: `/` goes down, and its text is what errors call it."""
 
 
-_COPIED = ("lake", "evidence", "log", "marks")
+RELEASED = "released"
+"""The one area of tables that may lie in a place of its own."""
+
+_COPIED = ("lake", "evidence", "log", "marks", "released")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,16 @@ class Places:
     marks: Place
     reports: Place
     dagster: Path
+    released: Place | None = None
+    """Where released tables lie, for readers who may see nothing else; below the lake where it is not given."""
     cache: Path | None = None
     """Where runs keep copies of what they read from buckets again and again."""
     signing_keys: tuple[str, ...] = ()
     """URIs of the log's keys; none where they are files in `keys`."""
+
+    def area(self, name: str) -> Place:
+        """Where the tables of an area lie: `restricted`, `audit` or `released`."""
+        return self.released if name == RELEASED and self.released is not None else self.lake / name
 
     @property
     def own(self) -> tuple[Place, ...]:

@@ -9,7 +9,7 @@ import duckdb_extension_delta
 
 from audit_pipeline.errors import InputError, StorageError
 from audit_pipeline.lake.declared import TABLES, Table
-from audit_pipeline.lake.places import Bucket, Place
+from audit_pipeline.lake.places import Place, Places
 from audit_pipeline.lake.stores import open_store
 
 _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
@@ -20,7 +20,7 @@ _COMMIT = re.compile("_delta_log/[0-9]")
 _READING = ("SELECT", "CREATE")  # DuckDB makes a type, in memory, for PIVOT. EXPLAIN ANALYZE would run a COPY
 
 
-def connect(lake: Place) -> duckdb.DuckDBPyConnection:
+def connect(places: Places) -> duckdb.DuckDBPyConnection:
     """A new in-memory database in which every table of the lake is a view. Views of a folder read the newest version at
     each query, those of a bucket the one of now.
 
@@ -28,46 +28,41 @@ def connect(lake: Place) -> duckdb.DuckDBPyConnection:
         StorageError: DuckDB cannot load its Delta extension, or a table cannot be read.
     """
     database = duckdb.connect(config=_OFFLINE)
-
     database.execute("SET TimeZone = 'UTC'")
-    allowed = _create_views(database, lake) if isinstance(lake, Path) else _create_views_of_bucket(database, lake)
+    allowed = set[str]()
+    for table in list_tables(places):
+        place = table.uri(places)
+        try:
+            if isinstance(place, Path):
+                allowed.add(_quoted(_create_view(database, table, place)))
+            else:
+                allowed.add(_quoted(_create_view_of_bucket(database, table, places)))
+        except duckdb.Error as err:
+            said = " ".join(str(err).split())[:300]
+            raise StorageError(f"{place}: no readable Delta table: {said}") from err
     # From here on a statement reaches the lake's files and no others, and cannot undo that.
-    database.execute(f"SET allowed_directories = [{_quoted(allowed)}]")
+    database.execute(f"SET allowed_directories = [{', '.join(sorted(allowed))}]")
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
     return database
 
 
-def _create_views(database: duckdb.DuckDBPyConnection, lake: Path) -> Path:
+def _create_view(database: duckdb.DuckDBPyConnection, table: Table, place: Path) -> Path:
     try:
         database.execute(f"LOAD {_quoted(_extension())}")
     except duckdb.Error as err:
         raise StorageError(
             f"{_extension()}: does not load; install duckdb-extension-delta {duckdb.__version__}"
         ) from err
-    for table in list_tables(lake):
-        try:
-            # Neither a view's name nor the path in its definition can be a bound parameter.
-            database.execute(f'CREATE VIEW "{table.name}" AS FROM delta_scan({_quoted(table.uri(lake))})')
-        except duckdb.Error as err:
-            raise _unreadable(table, lake, err) from err
-    return lake
+    # Neither a view's name nor the path in its definition can be a bound parameter.
+    database.execute(f'CREATE VIEW "{table.name}" AS FROM delta_scan({_quoted(place)})')
+    return place
 
 
-def _create_views_of_bucket(database: duckdb.DuckDBPyConnection, lake: Bucket) -> str:
-    from audit_pipeline.lake.query_files import allow_files, create_view
+def _create_view_of_bucket(database: duckdb.DuckDBPyConnection, table: Table, places: Places) -> str:
+    from audit_pipeline.lake.query_files import create_view
 
-    allowed = allow_files(database, lake)
-    for table in list_tables(lake):
-        try:
-            create_view(database, lake, table)
-        except duckdb.Error as err:
-            raise _unreadable(table, lake, err) from err
-    return allowed
-
-
-def _unreadable(table: Table, lake: Place, err: duckdb.Error) -> StorageError:
-    return StorageError(f"{table.uri(lake)}: no readable Delta table: {' '.join(str(err).split())[:300]}")
+    return create_view(database, places, table)
 
 
 def read_rows(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -92,10 +87,10 @@ def read_rows(database: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str],
         raise InputError(f"query: {' '.join(str(err).split())}") from err
 
 
-def list_tables(lake: Place) -> list[Table]:
+def list_tables(places: Places) -> list[Table]:
     """The declared tables that a lake has: whatever else lies there is not ours."""
     found = (
-        table for table in TABLES.values() if any(map(_COMMIT.match, open_store(table.uri(lake)).names("_delta_log")))
+        table for table in TABLES.values() if any(map(_COMMIT.match, open_store(table.uri(places)).names("_delta_log")))
     )
     return sorted(found, key=lambda table: table.name)
 

@@ -14,30 +14,31 @@ from fsspec import AbstractFileSystem
 from audit_pipeline.lake.declared import Table
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.logs_on_disk import log_on_disk
-from audit_pipeline.lake.places import Bucket
+from audit_pipeline.lake.places import Places
 from audit_pipeline.lake.stores import Store, open_store
 
 _PROTOCOL = "lake"
 
 
 class _Files(AbstractFileSystem):  # type: ignore[misc]
-    """The objects of a store as DuckDB asks for them: by the path `lake://<name>`, to read alone."""
+    """Data files as DuckDB asks for them: by the path `lake://<area>/<table>/<name>`, to read alone."""
 
     protocol = _PROTOCOL
     cachable = False
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, places: Places) -> None:
         super().__init__()
-        self._store = store
+        self._places = places
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
         if mode != "rb":
             raise PermissionError(f"{path}: is only read here")
-        return self._store.open(self._strip_protocol(path))
+        store, name = self._at(path)
+        return store.open(name)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        name = self._strip_protocol(path)
-        return {"name": name, "size": self._store.size(name), "type": "file"}
+        store, name = self._at(path)
+        return {"name": self._strip_protocol(path), "size": store.size(name), "type": "file"}
 
     def glob(self, path: str, **_: Any) -> list[str]:
         return [self._strip_protocol(path)]
@@ -45,25 +46,26 @@ class _Files(AbstractFileSystem):  # type: ignore[misc]
     def modified(self, path: str) -> datetime:
         return datetime(1970, 1, 1, tzinfo=UTC)  # data files stay as they are
 
-
-def allow_files(database: duckdb.DuckDBPyConnection, lake: Bucket) -> str:
-    """Let `database` read the objects of a lake; gives back where it is to find them."""
-    database.register_filesystem(_Files(open_store(lake)))
-    return f"{_PROTOCOL}://"
+    def _at(self, path: str) -> tuple[Store, str]:
+        area, _, name = self._strip_protocol(path).partition("/")
+        return open_store(self._places.area(area)), name
 
 
-def create_view(database: duckdb.DuckDBPyConnection, lake: Bucket, table: Table) -> None:
-    """A view of the newest version of a table.
+def create_view(database: duckdb.DuckDBPyConnection, places: Places, table: Table) -> str:
+    """A view of the newest version of a table; gives back where the database must be let to read.
 
     Raises:
         StorageError: its log cannot be read.
     """
-    place = table.uri(lake)
+    if not database.filesystem_is_registered(_PROTOCOL):
+        database.register_filesystem(_Files(places))
+    place = table.uri(places)
     with decoding(place):
         delta = DeltaTable(str(log_on_disk(open_store(place))))
         names = sorted(pa.table(delta.get_add_actions(flatten=True)).column("path").to_pylist())
     if not names:
         database.register(table.name, table.schema.empty_table())
-        return
+        return f"{_PROTOCOL}://"
     paths = ", ".join(f"'{_PROTOCOL}://{table.area}/{table.name}/{name}'" for name in names)
     database.execute(f'CREATE VIEW "{table.name}" AS FROM read_parquet([{paths}], hive_partitioning = false)')
+    return f"{_PROTOCOL}://"

@@ -33,7 +33,7 @@ from audit_pipeline.lake.commits import (
 from audit_pipeline.lake.declared import Table
 from audit_pipeline.lake.decoding import decoding, one_line
 from audit_pipeline.lake.logs_on_disk import log_on_disk, publish_checkpoint
-from audit_pipeline.lake.places import Place
+from audit_pipeline.lake.places import Places
 from audit_pipeline.lake.stores import NewObject, Store, open_store
 
 CHECKPOINT_EVERY = 100
@@ -45,10 +45,10 @@ _COMMIT_ATTEMPTS = 1000  # each lost one is another writer's success
 class OpenTable:
     """One version of a Delta table. The version is the base on which `commit` compares and swaps."""
 
-    def __init__(self, table: Table, lake: Place, lake_id: str) -> None:
+    def __init__(self, table: Table, places: Places, lake_id: str) -> None:
         self.table = table
         self.lake_id = lake_id
-        self.path = table.uri(lake)
+        self.path = table.uri(places)
         self.files = open_store(self.path)
         self.reload()
 
@@ -184,16 +184,16 @@ class OpenTable:
             yield version, parse_commit(text, str(self.files.path(name)))
 
 
-def open_table(table: Table, lake: Place, lake_id: str) -> OpenTable:
+def open_table(table: Table, places: Places, lake_id: str) -> OpenTable:
     """The newest version of a table, which is made if it is not there."""
-    files = open_store(table.uri(lake))
+    files = open_store(table.uri(places))
     if not files.exists(commit_file(0)):
         files.put_new(commit_file(0), format_creation(table, lake_id))  # if another worker was first, its is the same
-    return OpenTable(table, lake, lake_id)
+    return OpenTable(table, places, lake_id)
 
 
-def table_exists(table: Table, lake: Place) -> bool:
-    return open_store(table.uri(lake)).exists(commit_file(0))
+def table_exists(table: Table, places: Places) -> bool:
+    return open_store(table.uri(places)).exists(commit_file(0))
 
 
 def write_parquet(

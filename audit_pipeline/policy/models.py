@@ -241,6 +241,7 @@ class PlacesAttributes(BaseModel):
     marks: str
     reports: str
     dagster: str
+    released: str | None = None
     cache: str | None = None
     stores: tuple[StoreAttributes, ...] = ()
     signing_keys: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.places import Bucket
 from audit_pipeline.verify.findings import Findings
 
-_GUARDED = ("lake", "evidence", "log", "marks")
+_GUARDED = ("lake", "evidence", "log", "marks", "released")
 
 
 def check_guards(lake: Lake, findings: Findings) -> None:

@@ -155,7 +155,8 @@ def _is_newer_pointer(lake: Lake, path: str, listed: Listed) -> bool:
     folder, found, _ = path.partition(f"/{LAST_CHECKPOINT}")
     if not found:
         return False
-    pointed = pointed_version(open_store(lake.places.lake / folder.removeprefix("lake/")))
+    store, name = lake.find_stored(folder)
+    pointed = pointed_version(open_store(store.root / name))
     return pointed is not None and pointed > listed.tables.get(folder.rpartition("/")[2], 0)
 
 

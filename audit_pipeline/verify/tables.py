@@ -59,7 +59,7 @@ class Replay:
     @property
     def folder(self) -> str:
         """Where it lies, as inventories write it."""
-        return f"lake/{self.table.table.area}/{self.table.table.name}"
+        return self.table.table.folder
 
     def stored(self) -> Iterator[str]:
         """Every file that the commits make the table's, as inventories write it."""
@@ -89,7 +89,7 @@ def replay_tables(lake: Lake, findings: Findings) -> dict[str, Replay]:
         if opened is not None:
             replays[name] = _replay(opened, findings)
         elif table in EVIDENCE_TABLES and not findings.has_problem_of(name):
-            place = table.uri(lake.places.lake)
+            place = table.uri(lake.places)
             findings.add(name, f"{place}: there is no such table; nothing was run here, or it was removed")
     records = replays.get(RECORDS.name)
     for replay in replays.values():

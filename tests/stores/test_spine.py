@@ -142,7 +142,7 @@ def test_two_workers_at_once_take_in_each_record_once(at: LakeAt) -> None:
 def test_a_stored_object_that_was_touched_is_found(at: LakeAt, what: str) -> None:
     at.land("a.jsonl", LINES)
     at.run()
-    records = open_store(RECORDS.uri(at.places.lake))
+    records = open_store(RECORDS.uri(at.places))
     name = f"runs/{TODAY}/1.parquet"
     if what == "changed":
         content = records.get(name) or b""
@@ -180,7 +180,7 @@ def remove(at: LakeAt, name: str) -> None:
 
     from audit_pipeline.lake.clients import open_client, parse_uri
 
-    place = RECORDS.uri(at.places.lake)
+    place = RECORDS.uri(at.places)
     if isinstance(place, Bucket):
         obstore.delete(open_client(place), f"{parse_uri(place.uri)[2]}/{name}")
     else:
