@@ -48,7 +48,7 @@ def test_released_tables_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
     check_apart(apart(AnnotatedLake(tmp_path, is_sealed=False), tmp_path / "public"))
 
 
-def test_released_tables_lie_in_a_bucket_of_their_own(tmp_path: Path, s3_server: Server) -> None:  # noqa: F811
+def test_released_tables_lie_in_a_bucket_of_their_own(tmp_path: Path, s3_server: Server) -> None:
     with as_process_of(s3_server):
         lake = AnnotatedLake(tmp_path, is_sealed=False)
         lake.files = LakeAt(tmp_path, place_of(s3_server))
@@ -56,7 +56,7 @@ def test_released_tables_lie_in_a_bucket_of_their_own(tmp_path: Path, s3_server:
         assert list(open_store(lake.files.places.area("released")).names(RELEASES.name))
 
 
-def test_a_folder_of_releases_beside_a_lake_in_a_bucket(tmp_path: Path, s3_server: Server) -> None:  # noqa: F811
+def test_a_folder_of_releases_beside_a_lake_in_a_bucket(tmp_path: Path, s3_server: Server) -> None:
     with as_process_of(s3_server):
         lake = AnnotatedLake(tmp_path, is_sealed=False)
         lake.files = LakeAt(tmp_path, place_of(s3_server))
