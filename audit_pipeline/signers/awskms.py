@@ -25,7 +25,7 @@ class AwsKey:
                 f"awskms:{key_id}: needs a library that is not here; `pip install 'rlhf-audit-pipeline[aws]'`"
             ) from err
         self._key_id = key_id
-        self._client: Any = self._ask(lambda: boto3.client("kms"))
+        self._client: Any = self._ask(lambda: boto3.Session().client("kms"))
         self._public: Ed25519PublicKey | None = None
 
     def public_key(self) -> Ed25519PublicKey:

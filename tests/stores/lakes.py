@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from audit_pipeline.lake.objects import PROBE
@@ -73,26 +73,17 @@ def as_process_of(server: Server) -> Iterator[None]:
         yield
 
 
-_READY_S = 60
+def s3_client(server: Server) -> Any:
+    """In a session of its own: the default one keeps the credentials that the first test of the process had."""
+    import boto3
+
+    return boto3.Session().client("s3", endpoint_url=server.endpoint(server.port), region_name="us-east-1")
 
 
 def make_bucket(server: Server, name: str = BUCKET, *, is_locked: bool = False) -> None:
     """As an administrator does before the pipeline is set up."""
     if server.kind == "s3":
-        import boto3
-
-        client = boto3.client("s3", endpoint_url=server.endpoint(server.port), region_name="us-east-1")
-        until = time.monotonic() + _READY_S
-        while True:
-            try:
-                client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=is_locked)
-                return
-            except client.exceptions.ClientError as err:
-                # SeaweedFS listens before it knows who may ask.
-                is_early = err.response["Error"]["Code"] == "InvalidAccessKeyId" and time.monotonic() < until
-                if not is_early:
-                    raise
-                time.sleep(0.2)
+        s3_client(server).create_bucket(Bucket=name, ObjectLockEnabledForBucket=is_locked)
     elif server.kind == "azure":
         from azure.storage.blob import BlobServiceClient
 

@@ -16,18 +16,12 @@ from audit_pipeline.lake.clients import open_client, parse_uri
 from audit_pipeline.lake.guards import Guard, find_covered, read_guard
 from audit_pipeline.lake.places import Bucket
 from audit_pipeline.lake.stores import open_store
-from tests.stores.lakes import LakeAt, as_process_of, make_bucket, place_of
+from tests.stores.lakes import LakeAt, as_process_of, make_bucket, place_of, s3_client
 from tests.stores.servers import Server
 
 LOCKED = "locked"
 VERSIONED = [pytest.param("s3", id="s3"), pytest.param("gcs", id="gcs")]
 ALL = [*VERSIONED, pytest.param("azure", id="azure", marks=pytest.mark.needs("azurite", "azurite: make programs"))]
-
-
-def s3(server: Server) -> Any:
-    import boto3
-
-    return boto3.client("s3", endpoint_url=server.endpoint(server.port), region_name="us-east-1")
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +31,7 @@ def locked_bucket(s3_server: Server) -> str:
         make_bucket(s3_server, LOCKED, is_locked=True)
         kept = {"Mode": "COMPLIANCE", "Days": 1}
         lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": kept}}
-        s3(s3_server).put_object_lock_configuration(Bucket=LOCKED, ObjectLockConfiguration=lock)
+        s3_client(s3_server).put_object_lock_configuration(Bucket=LOCKED, ObjectLockConfiguration=lock)
     return LOCKED
 
 
@@ -95,10 +89,10 @@ def test_a_version_under_the_lock_cannot_be_removed(locked_lake: LakeAt, s3_serv
     place = locked_lake.places.log
     assert isinstance(place, Bucket)
     key = f"{parse_uri(place.uri)[2]}/vkey"
-    (version,) = s3(s3_server).list_object_versions(Bucket=LOCKED, Prefix=key)["Versions"]
+    (version,) = s3_client(s3_server).list_object_versions(Bucket=LOCKED, Prefix=key)["Versions"]
 
     with pytest.raises(ClientError, match=r"AccessDenied|Access Denied|locked"):
-        s3(s3_server).delete_object(Bucket=LOCKED, Key=key, VersionId=version["VersionId"])
+        s3_client(s3_server).delete_object(Bucket=LOCKED, Key=key, VersionId=version["VersionId"])
 
 
 @pytest.mark.parametrize("server", ALL, indirect=True)
