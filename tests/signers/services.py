@@ -21,7 +21,7 @@ GCP_VERSION = "projects/p/locations/eu/keyRings/r/cryptoKeys/k/cryptoKeyVersions
 AZURE_SECRET = "log-key"
 
 
-class KeyService:
+class KeyDouble:
     """One key behind the interface of one service. `asked` has what it was asked for."""
 
     def __init__(self, seed: int = 7) -> None:
@@ -71,7 +71,7 @@ class KeyService:
             server.server_close()
 
 
-class AwsService(KeyService):
+class AwsKms(KeyDouble):
     """`TrentService` of AWS JSON 1.1: GetPublicKey and Sign."""
 
     def answer(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, Any]:
@@ -101,7 +101,7 @@ class AwsService(KeyService):
         return 200, {"KeyId": asked["KeyId"], "Signature": base64.b64encode(self.key.sign(message)).decode()}
 
 
-class GcpService(KeyService):
+class GcpKms(KeyDouble):
     """`cryptoKeyVersions` of the REST interface v1: getPublicKey and asymmetricSign."""
 
     def answer(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, Any]:
@@ -120,7 +120,7 @@ class GcpService(KeyService):
         return 200, {"signature": base64.b64encode(signature).decode(), "name": GCP_VERSION}
 
 
-class AzureService(KeyService):
+class AzureVault(KeyDouble):
     """The secret of a vault: an answer to who brings a token, a challenge to who does not."""
 
     def __init__(self, pem: str) -> None:

@@ -20,14 +20,14 @@ from audit_pipeline.signers.azurekv import load_secret_key
 from audit_pipeline.signers.gcpkms import GcpKey
 from audit_pipeline.tlog.trust import Trust
 from tests.lakes import LakeForTests
-from tests.signers.services import AZURE_SECRET, GCP_VERSION, AwsService, AzureService, GcpService
+from tests.signers.services import AZURE_SECRET, GCP_VERSION, AwsKms, AzureVault, GcpKms
 
 HEAD = tlog.Checkpoint("log.example/1", 1, b"r" * 32)
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsService]:
-    service = AwsService()
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsKms]:
+    service = AwsKms()
     with service.serving() as url:
         for name, value in {
             "AWS_ENDPOINT_URL_KMS": url,
@@ -40,11 +40,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsService]:
 
 
 @pytest.fixture
-def gcp() -> Iterator[tuple[GcpService, GcpKey]]:
+def gcp() -> Iterator[tuple[GcpKms, GcpKey]]:
     from google.auth.credentials import AnonymousCredentials
     from google.auth.transport.requests import AuthorizedSession
 
-    service = GcpService()
+    service = GcpKms()
     with service.serving() as url:
         yield service, GcpKey(GCP_VERSION, AuthorizedSession(AnonymousCredentials()), url)
 
@@ -54,7 +54,7 @@ def signs(key: tlog.PrivateKey) -> bool:
     return tlog.open_checkpoint(tlog.sign_checkpoint(HEAD, signer), [signer.verifier])[0] == HEAD
 
 
-def test_a_key_in_aws_signs_a_whole_log_and_its_inventories(aws: AwsService, lake: LakeForTests) -> None:
+def test_a_key_in_aws_signs_a_whole_log_and_its_inventories(aws: AwsKms, lake: LakeForTests) -> None:
     """Of hundreds of files: what the service signs stays below its 4096 bytes."""
     folder = lake.root / "cloud"
     uri = "awskms:alias/audit-log"
@@ -74,7 +74,7 @@ def test_a_key_in_aws_signs_a_whole_log_and_its_inventories(aws: AwsService, lak
     assert len([operation for operation in aws.asked if operation == "Sign"]) == asked, "nothing new is signed"
 
 
-def test_a_log_goes_over_from_a_file_to_a_key_in_aws(aws: AwsService, lake: LakeForTests) -> None:
+def test_a_log_goes_over_from_a_file_to_a_key_in_aws(aws: AwsKms, lake: LakeForTests) -> None:
     lake.run()
     first = tlog.parse_vkey(lake.lake.vkey)
     uris = (f"file:{lake.places.keys / 'key.pem'}", "awskms:alias/audit-log")
@@ -88,14 +88,14 @@ def test_a_log_goes_over_from_a_file_to_a_key_in_aws(aws: AwsService, lake: Lake
     assert lake.verify(trust=Trust((first,))).problems == ()
 
 
-def test_aws_refusing_is_one_line_with_its_reason(aws: AwsService) -> None:
+def test_aws_refusing_is_one_line_with_its_reason(aws: AwsKms) -> None:
     aws.is_refusing = True
 
     with pytest.raises(StorageError, match=r"awskms:alias/x: .*DisabledException.* may kms:GetPublicKey"):
         AwsKey("alias/x").public_key()
 
 
-def test_a_key_of_another_kind_is_refused(aws: AwsService, gcp: tuple[GcpService, GcpKey]) -> None:
+def test_a_key_of_another_kind_is_refused(aws: AwsKms, gcp: tuple[GcpKms, GcpKey]) -> None:
     aws.is_ed25519 = gcp[0].is_ed25519 = False
 
     with pytest.raises(InputError, match="is a key of ECC_NIST_P256"):
@@ -104,14 +104,14 @@ def test_a_key_of_another_kind_is_refused(aws: AwsService, gcp: tuple[GcpService
         gcp[1].public_key()
 
 
-def test_a_key_in_google_cloud_signs(gcp: tuple[GcpService, GcpKey]) -> None:
+def test_a_key_in_google_cloud_signs(gcp: tuple[GcpKms, GcpKey]) -> None:
     service, key = gcp
 
     assert signs(key)
     assert service.asked == [f"GET /v1/{GCP_VERSION}/publicKey", f"POST /v1/{GCP_VERSION}:asymmetricSign"]
 
 
-def test_google_cloud_refusing_is_one_line_with_its_reason(gcp: tuple[GcpService, GcpKey]) -> None:
+def test_google_cloud_refusing_is_one_line_with_its_reason(gcp: tuple[GcpKms, GcpKey]) -> None:
     gcp[0].is_refusing = True
 
     with pytest.raises(StorageError, match=r"gcpkms:projects/p/.*PERMISSION_DENIED.*cloudkms\.signerVerifier") as err:
@@ -144,7 +144,7 @@ def azure_client(url: str, certificate: Path) -> object:
 def test_a_key_kept_as_a_secret_of_azure_signs_with_its_passphrase(certificate: Path) -> None:
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")).decode()
-    service = AzureService(pem)
+    service = AzureVault(pem)
     with service.serving(certificate) as url:
         client = azure_client(url, certificate)
         key = load_secret_key(f"{url}/{AZURE_SECRET}", b"secret", client)

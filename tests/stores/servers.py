@@ -69,6 +69,15 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
+def moto(folder: Path) -> Iterator[Server]:
+    """moto: an S3 whose buckets and objects say which key of KMS they are under, as SeaweedFS does not."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with _running(command, folder, port):
+        yield Server("s3", port, SECRETS)
+
+
+@contextmanager
 def s3rver(folder: Path, program: str) -> Iterator[Server]:
     """s3rver, which takes a create-only put for any other: the store that must be refused."""
     port = free_port()

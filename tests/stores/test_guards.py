@@ -1,6 +1,6 @@
 """What was written once is there once, and locks and keys are what the profile says, or `verify` says they are not.
 
-SeaweedFS has Object Lock and versions. Our Google double keeps generations and says of its bucket what a test tells it
+SeaweedFS has Object Lock and versions, moto keys of KMS. Our Google double keeps generations and says of its bucket what a test tells it
 to. Azurite has neither versions nor policies: there a lock is only seen to be missing.
 """
 
@@ -16,7 +16,8 @@ from audit_pipeline.lake.clients import open_client, parse_uri
 from audit_pipeline.lake.guards import Guard, find_covered, read_guard
 from audit_pipeline.lake.places import Bucket
 from audit_pipeline.lake.stores import open_store
-from tests.stores.lakes import LakeAt, as_process_of, make_bucket, place_of, s3_client
+from tests.stores import servers
+from tests.stores.lakes import BUCKET, LakeAt, as_process_of, make_bucket, place_of, s3_client
 from tests.stores.servers import Server
 
 LOCKED = "locked"
@@ -122,6 +123,44 @@ def test_another_encryption_key_than_the_profiles_is_a_problem(server: Server, t
     (problem,) = lake.verify().problems
 
     assert "expected new objects under the key our-key" in problem.message
+
+
+@pytest.fixture
+def encrypting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An S3 with KMS beside it."""
+    with servers.moto(tmp_path_factory.mktemp("moto")) as server, as_process_of(server):
+        make_bucket(server)
+        yield server
+
+
+def test_every_object_is_put_under_the_profiles_key_and_verify_says_when_the_bucket_has_another(
+    encrypting_server: Server, tmp_path: Path
+) -> None:
+    key, other = encrypt_bucket(encrypting_server), "alias/another"
+    at = place_of(encrypting_server)
+    lake = LakeAt(tmp_path, replace(at, access=replace(at.access, encryption_key=key)))
+    lake.land("a.jsonl", b'{"step":1}\n')
+    lake.run()
+
+    client = s3_client(encrypting_server)
+    names = [found["Key"] for found in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert {client.head_object(Bucket=BUCKET, Key=name).get("SSEKMSKeyId") for name in names} == {key}
+    assert lake.verify().problems == ()
+    encrypt_bucket(encrypting_server, other)
+    messages = {problem.message.partition(": ")[2] for problem in lake.verify().problems}
+    assert messages == {f"expected new objects under the key {key}, the bucket uses {other}"}
+
+
+def encrypt_bucket(server: Server, key: str | None = None) -> str:
+    """Make `key`, or a new one of KMS, the bucket's own."""
+    import boto3
+
+    kms = boto3.Session().client("kms", endpoint_url=server.endpoint(server.port), region_name="us-east-1")
+    name = key or str(kms.create_key()["KeyMetadata"]["Arn"])
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": name}}
+    configuration = {"Rules": [rule]}
+    s3_client(server).put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration=configuration)
+    return name
 
 
 @pytest.mark.parametrize("server", VERSIONED[1:], indirect=True)
