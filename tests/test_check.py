@@ -699,7 +699,7 @@ class LookOut:
             raise ImportError(f"the auditor has no {name}")
         allowed = ("audit_pipeline", "audit_pipeline.errors", "audit_pipeline.check", "audit_pipeline.records")
         if name.startswith("audit_pipeline") and name not in (*allowed, "audit_pipeline.records.canonical"):
-            if not name.startswith("audit_pipeline.tlog"):
+            if not name.startswith(("audit_pipeline.tlog", "audit_pipeline.check.")):
                 raise ImportError(f"the auditor does not read {name}")
 sys.meta_path.insert(0, LookOut())
 from audit_pipeline.check import main

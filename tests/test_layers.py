@@ -48,11 +48,10 @@ LAYERS = {
     "definitions": FACE,
     "cli": FACE,
     "demo": FACE,
-    "daily": FACE,
     "doctor": FACE,
     "airflow": FACE,
 }
-ALONE = ("check.py", "tlog", "records/canonical.py", "errors.py", "__init__.py", "records/__init__.py")
+ALONE = ("check", "tlog", "records/canonical.py", "errors.py", "__init__.py", "records/__init__.py")
 """What an auditor reads and runs: it may import the standard library, `cryptography` and itself."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

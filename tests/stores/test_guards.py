@@ -1,7 +1,7 @@
 """What was written once is there once, and locks and keys are what the profile says, or `verify` says they are not.
 
-SeaweedFS has Object Lock and versions, moto keys of KMS. Our Google double keeps generations and says of its bucket what a test tells it
-to. Azurite has neither versions nor policies: there a lock is only seen to be missing.
+SeaweedFS has Object Lock and versions, moto keys of KMS. Our Google double keeps generations and says of its bucket
+what a test tells it to. Azurite has neither versions nor policies: there a lock is only seen to be missing.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,5 @@
+import sys
+
+from audit_pipeline.check.command import main
+
+sys.exit(main())
