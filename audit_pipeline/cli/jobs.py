@@ -1,5 +1,6 @@
 """The daily job, run in this process on a Dagster instance that the UI shows as well."""
 
+import functools
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from audit_pipeline.components import specs
 from audit_pipeline.components.daily_audit import CLOSING_JOB, JOB, REHASH_CONFIG
 from audit_pipeline.components.privacy_summaries import job_name
 from audit_pipeline.definitions import build_definitions
+from audit_pipeline.policy import policy_digest
 from audit_pipeline.privacy.release import Release
 from audit_pipeline.privacy.unit import Window
 
@@ -107,6 +109,12 @@ def run_releases(root: Path, instance_folder: Path, releases: Sequence[tuple[Rel
 
 
 def _load(root: Path) -> dg.Definitions:
+    return _load_once(root, policy_digest(root))
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(root: Path, digest: str) -> dg.Definitions:
+    """The definitions of the policy whose files have this digest; one command asks for them up to three times."""
     with warnings.catch_warnings():
         # Dagster warns of its own use of its beta classes when it loads YAML.
         warnings.simplefilter("ignore", dg.BetaWarning)
