@@ -23,3 +23,7 @@ class BudgetError(AuditError):
 
 class StorageError(AuditError):
     """A store did not do what it must: retry, or call operations."""
+
+
+class UnreachableError(StorageError):
+    """A store does not answer, or not this identity: nothing is known of what it holds, good or bad."""

@@ -1,6 +1,6 @@
 """What a verification of a run found, as a row: an auditor sees when the evidence was last seen to hold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -12,6 +12,9 @@ from audit_pipeline.lake.declared import VERIFICATIONS
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.records.canonical import NONCE_BYTES
 from audit_pipeline.verify import Verification
+
+Days = tuple[date | None, date | None]
+"""The first and the last; None: without end."""
 
 _APP = VERIFICATIONS.name
 _ATTEMPTS = 100
@@ -47,15 +50,30 @@ def record_verification(
     }
     for _ in range(_ATTEMPTS):
         table = lake.open(VERIFICATIONS)
-        before = _newest(table.read([*_SAME, "verified_at"], day), first, last)
+        # What fails again is said again when something newer held meanwhile, be it of more days.
+        rows = table.read([*_SAME, "verified_at"], None if found.problems else day).to_pylist()
+        before = max(
+            (one for one in rows if _says_of(one, first, last, wider=bool(found.problems))),
+            key=lambda one: one["verified_at"],
+            default=None,
+        )
         if before is not None and all(before[name] == row[name] for name in _SAME):
             return False
-        rows = pa.Table.from_pylist([row], schema=VERIFICATIONS.schema)
-        if append_rows(table, _APP, table.transaction(_APP), rows, now(), entropy(NONCE_BYTES)):
+        new = pa.Table.from_pylist([row], schema=VERIFICATIONS.schema)
+        if append_rows(table, _APP, table.transaction(_APP), new, now(), entropy(NONCE_BYTES)):
             return True
     raise StorageError(f"{lake.places.lake}: no verification could be recorded in {_ATTEMPTS} attempts; run again")
 
 
-def _newest(rows: pa.Table, first: date | None, last: date | None) -> dict[str, Any] | None:
-    of_days = [row for row in rows.to_pylist() if (row["first_day"], row["last_day"]) == (first, last)]
-    return max(of_days, key=lambda row: row["verified_at"], default=None)
+def _says_of(row: Mapping[str, Any], first: date | None, last: date | None, *, wider: bool) -> bool:
+    """Whether a row is of these days, or, where `wider`, of these and others."""
+    if not wider:
+        return (row["first_day"], row["last_day"]) == (first, last)
+    return covers((row["first_day"], row["last_day"]), (first, last))
+
+
+def covers(outer: Days, inner: Days) -> bool:
+    """Whether a verification of the days `outer` looked at all that one of `inner` did."""
+    starts = outer[0] is None or (inner[0] is not None and outer[0] <= inner[0])
+    ends = outer[1] is None or (inner[1] is not None and inner[1] <= outer[1])
+    return starts and ends

@@ -9,7 +9,7 @@ import pytest
 from audit_pipeline.audit_trail import take_in_audit_rows
 from audit_pipeline.errors import ProofError
 from audit_pipeline.lake.audit_rows import append_rows, audit_file
-from audit_pipeline.lake.declared import RECORDS, VERIFICATIONS
+from audit_pipeline.lake.declared import AUDIT_TABLES, RECORDS, VERIFICATIONS, Table
 from audit_pipeline.lake.tables import offer_rows
 from audit_pipeline.verifications import record_verification
 from tests.lakes import TODAY, LakeForTests, rewrite
@@ -106,6 +106,10 @@ def test_a_batch_that_a_run_left_for_another_day_is_finished_and_not_taken_in_ag
     commit = records.path / "_delta_log" / f"{records.version:020}.json"
     commit.unlink()  # the run died between the data file and its commit
     (home.places.lake / "restricted/sources/_delta_log" / f"{records.version:020}.json").unlink()
+    (home.places.lake / f"restricted/sources/{records.version}.parquet").unlink()
+    left = home.verify()
+    assert left.problems == ()
+    assert any("a run that ended early left them" in note for note in left.notes)
 
     assert take_in(home, TOMORROW) == 1
 
@@ -121,6 +125,46 @@ def test_a_verification_that_finds_the_same_writes_no_row(home: LakeForTests) ->
     assert verified(home)
     rows = home.lake.open(VERIFICATIONS).read(["problems", "levels"]).to_pylist()
     assert [row["problems"] > 0 for row in rows] == [False, True]
+
+
+def test_a_failure_that_returns_is_a_row_again_though_it_is_the_same(home: LakeForTests) -> None:
+    good = home.data_file().read_bytes()
+
+    def look(first: date | None) -> bool:
+        home.now += timedelta(minutes=1)
+        found = home.verify()
+        return record_verification(
+            home.lake, found, TODAY, first=first, last=first, now=lambda: home.now, entropy=home.entropy
+        )
+
+    home.data_file().write_bytes(b"PAR1")
+    assert (look(TODAY), look(TODAY)) == (True, False)
+    home.data_file().write_bytes(good)
+    assert look(None)
+    home.data_file().write_bytes(b"PAR1")
+
+    assert look(TODAY), "the whole lake held meanwhile, and whoever watches was told so"
+
+
+@pytest.mark.parametrize("table", AUDIT_TABLES, ids=lambda table: table.name)
+def test_what_a_run_left_that_died_before_its_commit_is_no_forgery(home: LakeForTests, table: Table) -> None:
+    app = {"releases": "dp-release/" + "ab" * 32, "privacy_ledger": "dp-ledger", "quality_findings": f"quality/{TODAY}"}
+    opened = home.lake.open(table)
+    name = audit_file(app.get(table.name, table.name), opened.transaction(table.name) + 1)
+    offer_rows(opened, name, table.schema.empty_table(), {})
+
+    found = home.verify()
+
+    assert found.problems == ()
+    assert any(name in note for note in found.notes)
+
+
+def test_a_file_under_a_number_that_comes_later_is_nothing_that_a_run_left(home: LakeForTests) -> None:
+    opened = home.lake.open(VERIFICATIONS)
+    offer_rows(opened, audit_file(VERIFICATIONS.name, 7), VERIFICATIONS.schema.empty_table(), {})
+
+    (problem,) = home.verify().problems
+    assert "nothing of ours put this file there" in problem.message
 
 
 def test_a_changed_row_of_a_sealed_audit_table_is_found(home: LakeForTests) -> None:

@@ -125,6 +125,7 @@ def test_a_crash_between_two_tables_is_made_good(two_days: LakeForTests, upgrade
     expected = version(two_days, "training_metrics")
     newest = max((EVENTS[behind].uri(two_days.places) / "_delta_log").glob("*.json"))
     newest.unlink()
+    assert two_days.verify().problems == (), "a run that died is no forgery"
 
     two_days.run()
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
 import obstore
 from obstore import exceptions as failures
 
-from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.errors import ProofError, StorageError, UnreachableError
 from audit_pipeline.lake.clients import open_client, parse_uri
 from audit_pipeline.lake.copies import Copies
 from audit_pipeline.lake.objects import PROBE, Listed
@@ -222,7 +222,7 @@ class BucketStore:
 
         Raises:
             FileNotFoundError, AlreadyExistsError, PreconditionError: what the store answers.
-            StorageError: it refuses, or fails still.
+            UnreachableError: it refuses, or fails still.
         """
         for left in reversed(range(_ROUNDS)):
             try:
@@ -230,13 +230,13 @@ class BucketStore:
             except _ANSWERS:
                 raise
             except _REFUSED as err:
-                raise StorageError(
+                raise UnreachableError(
                     f"{self.path(name)}: refused to this identity; give it the role of its task in deploy/policies, "
                     f"or see docs/stores.md, `Credentials` ({_one_line(err)})"
                 ) from err
             except (failures.BaseError, OSError) as err:
                 if not left:
-                    raise StorageError(
+                    raise UnreachableError(
                         f"{self.path(name)}: the store gives no good answer; see whether it can be reached, then run "
                         f"again, which goes on where this ended ({_one_line(err)})"
                     ) from err

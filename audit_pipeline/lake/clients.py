@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from audit_pipeline.errors import InputError, StorageError
+from audit_pipeline.errors import InputError, UnreachableError
 from audit_pipeline.lake.places import Access, Bucket
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _s3(bucket: str, _: str, access: Access, options: Any) -> "Client":
         session = boto3.session.Session(profile_name=access.identity, region_name=access.region)
         credentials = Boto3CredentialProvider(session)
     except (BotoCoreError, ValueError) as err:
-        raise StorageError(f"s3://{bucket}: no AWS credentials ({err}); see docs/stores.md, `Credentials`") from err
+        raise UnreachableError(f"s3://{bucket}: no AWS credentials ({err}); see docs/stores.md, `Credentials`") from err
     config: dict[str, Any] = {
         "conditional_put": "etag",
         "checksum_algorithm": "SHA256",  # a bucket with a default retention takes nothing without a checksum
@@ -114,7 +114,9 @@ def _gcs(bucket: str, _: str, access: Access, options: Any) -> "Client":
         if access.identity:
             credentials = impersonated_credentials.Credentials(credentials, access.identity, _SCOPES)  # type: ignore[no-untyped-call]
     except GoogleAuthError as err:
-        raise StorageError(f"gs://{bucket}: no Google credentials ({err}); see docs/stores.md, `Credentials`") from err
+        raise UnreachableError(
+            f"gs://{bucket}: no Google credentials ({err}); see docs/stores.md, `Credentials`"
+        ) from err
     config = {"base_url": access.endpoint} if access.endpoint else {}
     provider = GoogleCredentialProvider(credentials)
     return GCSStore(bucket, config=config, client_options=options, retry_config=_RETRY, credential_provider=provider)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from audit_pipeline.errors import StorageError
+from audit_pipeline.errors import StorageError, UnreachableError
 from audit_pipeline.lake.compression import decompressed, read_up_to
 from audit_pipeline.lake.stores import Store
 from audit_pipeline.records.canonical import NONCE_BYTES, content_hasher
@@ -66,6 +66,8 @@ def holds(evidence: Store, name: str, source: BinaryIO) -> bool:
                     return False
                 if not ours:
                     return True
+    except UnreachableError:
+        raise
     except StorageError:
         return False
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
-from audit_pipeline.errors import StorageError
+from audit_pipeline.errors import UnreachableError
 from audit_pipeline.lake.clients import account_of, missing_extra, parse_uri
 from audit_pipeline.lake.places import Bucket
 
@@ -49,7 +49,7 @@ def read_guard(place: Bucket) -> Guard:
     """What the bucket of a place does for new objects.
 
     Raises:
-        StorageError: it does not say.
+        UnreachableError: it does not say.
     """
     scheme, bucket, _ = parse_uri(place.uri)
     read = {"s3": _s3_guard, "gs": _gcs_guard}.get(scheme, _azure_guard)
@@ -60,7 +60,7 @@ def find_covered(place: Bucket) -> list[Covered]:
     """The objects below a place that have several versions or a delete marker, by name.
 
     Raises:
-        StorageError: the bucket does not list them.
+        UnreachableError: the bucket does not list them.
     """
     scheme, bucket, prefix = parse_uri(place.uri)
     read = {"s3": _s3_versions, "gs": _gcs_versions}.get(scheme, _azure_versions)
@@ -81,7 +81,7 @@ def _asked(place: Bucket, ask: Callable[[], _Asked]) -> _Asked:
     except ImportError as err:
         raise missing_extra(place.uri) from err
     except _failures() as err:
-        raise StorageError(
+        raise UnreachableError(
             f"{place}: does not say how it guards objects; give this identity the auditor's role of deploy/policies "
             f"({' '.join(str(err).split())[:200]})"
         ) from err

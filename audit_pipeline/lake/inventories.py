@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.errors import ProofError, StorageError, UnreachableError
 from audit_pipeline.lake.declared import SEALS, TABLES
 from audit_pipeline.lake.logbook import published_keys
 from audit_pipeline.lake.marks import newest_mark
@@ -107,6 +107,8 @@ def _digest(lake: Lake, path: str) -> tlog.StoredFile | StorageError | None:
     try:
         store, name = lake.find_stored(path)
         found = store.digest(name)
+    except UnreachableError:
+        raise
     except StorageError as err:
         return err
     return None if found is None else tlog.StoredFile(path, *found)

@@ -3,6 +3,7 @@
 DuckDB's own readers of object stores would want credentials of their own, and one extension for each cloud.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from fsspec import AbstractFileSystem
 
+from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.declared import Table
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.logs_on_disk import log_on_disk
@@ -18,6 +20,7 @@ from audit_pipeline.lake.places import Places
 from audit_pipeline.lake.stores import Store, open_store
 
 _PROTOCOL = "lake"
+_OURS = re.compile(r"[a-z0-9_/-]+\.parquet")
 
 
 class _Files(AbstractFileSystem):  # type: ignore[misc]
@@ -66,6 +69,9 @@ def create_view(database: duckdb.DuckDBPyConnection, places: Places, table: Tabl
     if not names:
         database.register(table.name, table.schema.empty_table())
         return f"{_PROTOCOL}://"
+    if strange := [name for name in names if not _OURS.fullmatch(name)]:
+        # These names become part of a statement, and whoever can write the bucket's Delta log chooses them.
+        raise StorageError(f"{place}: its log names {strange[0]!r}, which nothing of ours writes; run `verify`")
     paths = ", ".join(f"'{_PROTOCOL}://{table.area}/{table.name}/{name}'" for name in names)
     database.execute(f'CREATE VIEW "{table.name}" AS FROM read_parquet([{paths}], hive_partitioning = false)')
     return f"{_PROTOCOL}://"

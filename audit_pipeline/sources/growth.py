@@ -19,7 +19,7 @@ from typing import BinaryIO
 from audit_pipeline.containers.item import Item, is_rest
 from audit_pipeline.containers.items import iter_items
 from audit_pipeline.containers.json_items import JsonObject, read_object, starts_object
-from audit_pipeline.errors import StorageError
+from audit_pipeline.errors import StorageError, UnreachableError
 from audit_pipeline.lake.compression import decompressed, read_up_to
 from audit_pipeline.lake.evidence import digest_stream, open_object, seekable
 from audit_pipeline.lake.projection import SourceState
@@ -80,6 +80,8 @@ def find_new_items(changed: BinaryIO, compression: str, state: SourceState, obje
     """
     try:
         return _compare(changed, compression, state, objects)
+    except UnreachableError:
+        raise
     except StorageError:  # the kept object is gone or damaged: `verify` says so, and all is taken again here
         return None
 

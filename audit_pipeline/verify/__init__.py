@@ -39,6 +39,9 @@ def verify(
 
     `trust` is what you believe; without it the key beside the lake is believed, which shows less. With the keys of
     `people` the event tables are made again and compared. `tell` hears of each problem when it is found.
+
+    Raises:
+        UnreachableError: a store cannot be asked, so that nothing can be told.
     """
     findings, days = Findings(tell), DayRange(first, last)
     replays = replay_tables(lake, findings)

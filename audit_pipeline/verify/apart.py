@@ -9,10 +9,11 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, BinaryIO
 
+from audit_pipeline.errors import UnreachableError
 from audit_pipeline.lake import decoding
 from audit_pipeline.lake.opened import Lake, open_lake
 from audit_pipeline.lake.places import from_plain, to_plain
@@ -36,6 +37,9 @@ def verify_apart(
 
     `with_copies`: of small objects in buckets that stay as they are, what this machine has read before is taken; that
     the buckets still have it is then not shown.
+
+    Raises:
+        UnreachableError: a store cannot be asked, so that nothing can be told.
     """
     places = lake.places if with_copies else lake.places.without_copies()
     request = {
@@ -55,6 +59,8 @@ def verify_apart(
         said = _read(line)
         if "verification" in said and child.returncode == 0:
             return _verification(said["verification"])
+        if "unreachable" in said:
+            raise UnreachableError(said["unreachable"])
         if "problem" in said:
             problems.append(Problem(**said["problem"]))
         reading = [*reading, str(said.get("reading"))][-_SHOWN:] if "reading" in said else reading
@@ -89,15 +95,23 @@ def serve(request: bytes, output: BinaryIO) -> None:
         output.flush()
 
     decoding.listener = lambda what: say(reading=str(what))
-    found = verify(
+    try:
+        found = _verify(asked, lambda problem: say(problem=dataclasses.asdict(problem)))
+    except UnreachableError as err:
+        say(unreachable=str(err))
+        return
+    say(verification=dataclasses.asdict(found))
+
+
+def _verify(asked: Mapping[str, Any], tell: Callable[[Problem], None]) -> Verification:
+    return verify(
         open_lake(from_plain(asked["places"]), asked["vkey"]),
         first=date.fromisoformat(asked["first"]) if asked["first"] else None,
         last=date.fromisoformat(asked["last"]) if asked["last"] else None,
         trust=None if asked["trust"] is None else parse_trust(asked["trust"].encode("utf-8", "surrogateescape")),
         people=PersonKeys(*map(bytes.fromhex, asked["people"])) if asked["people"] else None,
-        tell=lambda problem: say(problem=dataclasses.asdict(problem)),
+        tell=tell,
     )
-    say(verification=dataclasses.asdict(found))
 
 
 if __name__ == "__main__":

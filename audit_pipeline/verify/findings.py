@@ -7,7 +7,7 @@ from datetime import date
 from typing import TypeVar
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import AuditError
+from audit_pipeline.errors import AuditError, UnreachableError
 from audit_pipeline.lake.rows import SnapshotName
 
 _Checked = TypeVar("_Checked")
@@ -124,9 +124,15 @@ class Findings:
         self.problem(Problem(table, entry.day.isoformat(), entry.source, positions, message))
 
     def guard(self, table: str, check: Callable[[], _Checked]) -> _Checked | None:
-        """What `check` gives; what it refuses to go on with is a problem of `table`, and None."""
+        """What `check` gives; what it refuses to go on with is a problem of `table`, and None.
+
+        Raises:
+            UnreachableError: a store cannot be asked, which shows nothing of the evidence.
+        """
         try:
             return check()
+        except UnreachableError:
+            raise
         except AuditError as err:
             self.add(table, str(err))
             return None

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from audit_pipeline import tlog
-from audit_pipeline.errors import AuditError, ProofError
+from audit_pipeline.errors import AuditError, ProofError, UnreachableError
 from audit_pipeline.lake.adoption import check_object
 from audit_pipeline.lake.ahead import map_ahead
 from audit_pipeline.lake.batches import read_batch
@@ -163,6 +163,8 @@ def _check_kept(lake: Lake, entry: tlog.SourceEntry, row: dict[str, Any], findin
         if row[column]:
             try:
                 check_object(lake.evidence, row[column], entry, row["nonce"], compression, start)
+            except UnreachableError:
+                raise
             except AuditError as err:
                 findings.add_of("evidence", entry, str(err))
 

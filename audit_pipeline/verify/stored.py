@@ -5,14 +5,17 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from audit_pipeline import tlog
+from audit_pipeline.derive import AGAIN_APP, DERIVE_APP
 from audit_pipeline.errors import StorageError
-from audit_pipeline.lake.declared import RECORDS, SEALS
+from audit_pipeline.lake.audit_rows import audit_file
+from audit_pipeline.lake.declared import AUDIT_TABLES, RECORDS, SEALS, SOURCES
 from audit_pipeline.lake.inventories import digest_files, inventory_name, inventory_numbers, read_inventory
-from audit_pipeline.lake.logbook import draft_name, handover_name
+from audit_pipeline.lake.logbook import draft_name, handover_name, seal_file
 from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT
 from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.objects import PROBE
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.projection import SOURCES_APP
 from audit_pipeline.lake.stores import open_store
 from audit_pipeline.verify.findings import CheckedLog, Findings
 from audit_pipeline.verify.stamps import STAMP
@@ -20,7 +23,9 @@ from audit_pipeline.verify.tables import Replay, pointed_version
 
 _OBJECT = re.compile(r"evidence/[a-z][a-z0-9_-]*/[0-9a-f]{64}/[0-9]+-[0-9]+(\.line)?(\.[0-9]+)?\.zst")
 _DRAFT = re.compile(r"evidence/_seals/([0-9]{4}-[0-9]{2}-[0-9]{2})/([0-9]{1,9})")
-_DATA_FILE = re.compile(r"(?:([a-z][a-z0-9_-]*/(?:-|[0-9]{4}-[0-9]{2}-[0-9]{2}))/)?([0-9]{1,15})\.parquet")
+_BATCH = re.compile(r"_?[a-z][a-z0-9_-]*/(?:-|[0-9]{4}-[0-9]{2}-[0-9]{2})")
+_AUDIT_APP = re.compile(r"[a-z][a-z0-9_-]*(?:/[0-9a-f-]+)?")  # of a release by its key, of findings by their day
+_DERIVED = re.compile(r"([1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?\.parquet")
 _UNFINISHED = re.compile(r"(.*/)?\.[^/]+\.[0-9a-f]{8}\.tmp")
 _CURE = "restore it from a backup"
 
@@ -137,17 +142,29 @@ def _is_next(path: str, replays: dict[str, Replay], log: CheckedLog) -> bool:
     """Whether a run that died can have written this file and not come to commit it."""
     if match := _DRAFT.fullmatch(path):
         return int(match[2]) == 1 + sum(seal.day.isoformat() == match[1] for seal in log.entries)
-    for name, replay in replays.items():
-        match = _DATA_FILE.fullmatch(path.removeprefix(f"{replay.folder}/"))
-        if match is None or not path.startswith(f"{replay.folder}/"):
-            continue
-        batch, number = match[1], int(match[2])
-        if name == RECORDS.name:
-            return bool(batch) and number == replay.numbers.get(f"ingest/{batch}", 0) + 1
-        if name == SEALS.name:
-            return not batch and number == len(log.entries)
-        return not batch and max(replay.numbers.values(), default=0) < number <= replays[RECORDS.name].table.version
+    for replay in replays.values():
+        if path.startswith(f"{replay.folder}/"):
+            file = path.removeprefix(f"{replay.folder}/")
+            return _is_next_file(replay, file, replays[RECORDS.name].table.version, len(log.entries))
     return False
+
+
+def _is_next_file(replay: Replay, file: str, commits: int, entries: int) -> bool:
+    """Whether this is a table's next data file. `commits`: of `records`; `entries`: of the log."""
+    table, numbers, folder = replay.table.table, replay.numbers, file.rpartition("/")[0]
+    if table == SEALS:
+        return file == seal_file(entries)
+    if table == RECORDS:
+        return bool(_BATCH.fullmatch(folder)) and file == audit_file(folder, numbers.get(f"ingest/{folder}", 0) + 1)
+    if table in AUDIT_TABLES:
+        return bool(_AUDIT_APP.fullmatch(folder)) and file == audit_file(folder, numbers.get(folder, 0) + 1)
+    named = _DERIVED.fullmatch(file)
+    if named is None:
+        return False
+    done = numbers.get(SOURCES_APP if table == SOURCES else DERIVE_APP, 0)
+    if named[2] is None:
+        return done < int(named[1]) <= commits
+    return table != SOURCES and int(named[1]) <= done and int(named[2]) == numbers.get(AGAIN_APP, 0) + 1
 
 
 def _is_newer_pointer(lake: Lake, path: str, listed: Listed) -> bool:

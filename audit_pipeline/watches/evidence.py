@@ -6,6 +6,7 @@ from audit_pipeline.alerts import Fault, Severity
 from audit_pipeline.lake.declared import SEALS, SOURCES, VERIFICATIONS
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.policy import Policy
+from audit_pipeline.verifications import covers
 from audit_pipeline.watches.looking import Memory, Seen, new_rows
 
 LATE_SEAL = timedelta(days=30)
@@ -40,7 +41,7 @@ def see_verifications(policy: Policy, lake: Lake, now: datetime, memory: Memory)
     columns = ["first_day", "last_day", "problems", "verified_at"]
     for row in sorted(new_rows(table, memory, columns), key=lambda row: row["verified_at"]):
         first, last = row["first_day"], row["last_day"]
-        failed = [found for found in failed if not _covers((first, last), (found[0], found[1]))]
+        failed = [found for found in failed if not covers((first, last), (found[0], found[1]))]
         if row["problems"]:
             failed.append((first, last, row["problems"]))
     faults = [
@@ -73,13 +74,6 @@ def see_arrivals(policy: Policy, lake: Lake, now: datetime, memory: Memory) -> S
             faults.append(Fault("stream_silent", stream, stream, Severity.WARNING, said))
     kept = {stream: at.isoformat() for stream, at in newest.items() if stream != _AUDIT}
     return Seen(faults, {"version": table.version, "newest": kept, "first": first.isoformat()})
-
-
-def _covers(outer: tuple[date | None, date | None], inner: tuple[date | None, date | None]) -> bool:
-    """Whether a verification of the days `outer` looked at all that one of `inner` did. None: without end."""
-    starts = outer[0] is None or (inner[0] is not None and outer[0] <= inner[0])
-    ends = outer[1] is None or (inner[1] is not None and inner[1] <= outer[1])
-    return starts and ends
 
 
 def _range(first: date | None, last: date | None) -> str:

@@ -1,7 +1,7 @@
 """Controls that went from PASS to FAIL, and privacy budgets that are nearly spent."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from audit_pipeline.alerts import Fault, Severity, one_word
@@ -16,18 +16,25 @@ _PASS, _FAIL, _NOT_APPLICABLE = "PASS", "FAIL", "NOT_APPLICABLE"
 
 
 def see_controls(policy: Policy, lake: Lake, now: datetime, memory: Memory) -> Seen:
-    """Controls that failed after they had passed, until they pass again or no longer apply."""
+    """Controls that failed after they had passed, until they pass again or no longer apply.
+
+    By the judgements of single days, the newest day's last: a report of an old month says nothing of today.
+    """
     table = lake.find(CONTROL_FINDINGS)
     if table is None:
         return Seen()
-    rows = new_rows(table, memory, ["control", "status", "judged_at"])
-    states = failed_controls(sorted(rows, key=lambda row: row["judged_at"]), memory.get("controls", {}))
+    newest = date.fromisoformat(memory.get("day", date.min.isoformat()))
+    columns = ["control", "status", "judged_at", "first_day", "last_day"]
+    rows = [row for row in new_rows(table, memory, columns) if newest <= row["first_day"] == row["last_day"]]
+    rows.sort(key=lambda row: (row["last_day"], row["judged_at"]))
+    newest = max([newest, *(row["last_day"] for row in rows)])
+    states = failed_controls(rows, memory.get("controls", {}))
     faults = [
         Fault("control_failed", one_word(control), one_word(control), Severity.ERROR)
         for control, state in states.items()
         if state == _FAIL
     ]
-    return Seen(faults, {"version": table.version, "controls": states})
+    return Seen(faults, {"version": table.version, "controls": states, "day": newest.isoformat()})
 
 
 def failed_controls(rows: Iterable[Row], before: Mapping[str, str]) -> dict[str, str]:

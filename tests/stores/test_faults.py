@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from audit_pipeline.derive import derive_events
-from audit_pipeline.errors import StorageError
+from audit_pipeline.errors import StorageError, UnreachableError
 from audit_pipeline.lake import clients
 from audit_pipeline.lake.objects import PROBE
 from audit_pipeline.lake.stores import open_store
+from audit_pipeline.verify.apart import verify_apart
 from tests.lakes import TODAY
 from tests.stores.lakes import LakeAt, as_process_of, downloaded, place_of
 from tests.stores.proxy import FAULTS, FaultProxy, proxied
@@ -137,6 +138,21 @@ def test_a_refusal_is_not_asked_again_and_names_the_policies(
         store.get("x")
 
     assert proxy.requests.total() == 1
+
+
+@pytest.mark.parametrize("server", ["s3"], indirect=True)
+def test_a_store_that_cannot_be_asked_shows_nothing_and_is_no_forgery(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = LakeAt(tmp_path, place_of(server))
+    lake.land("a.jsonl", b"1\n")
+    lake.run()
+    assert verify_apart(lake.lake).problems == ()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+    for look in (lake.verify, lambda: verify_apart(lake.lake)):
+        with pytest.raises(UnreachableError, match="deploy/policies"):
+            look()
 
 
 @pytest.mark.needs("s3rver", "s3rver, which npm installs: make programs")
