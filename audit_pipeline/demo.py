@@ -52,16 +52,16 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
     vkey = make_keys(policy.places.keys, _ORIGIN_PREFIX, os.urandom, passphrase)
     say(f"2. A signing key for this demo; its public half: {vkey}")
     for done in run_days(home, policy.places.dagster, days):
-        if done.failures:
-            raise ProofError(f"{done.day}: run {done.run_id} failed: {'; '.join(done.failures)}")
+        if failed := (*done.failures, *done.errors):
+            raise ProofError(f"{done.day}: run {done.run_id} failed: {'; '.join(failed)}")
         say(f"3. {done.day}: taken in, sealed, verified, typed view derived and judged (run {done.run_id})")
         for finding in done.findings:
             say(f"   found: {finding}")
     lake = open_lake(policy.places)
     say(f"4. {_release(policy, days[-1])}")
     closed = run_closing(home, policy.places.dagster, days[-1])
-    if closed.failures:
-        raise ProofError(f"{days[-1]}: run {closed.run_id} failed: {'; '.join(closed.failures)}")
+    if failed := (*closed.failures, *closed.errors):
+        raise ProofError(f"{days[-1]}: run {closed.run_id} failed: {'; '.join(failed)}")
     say(f"5. Controls judged on what is sealed: {', '.join(f'{n} {status}' for status, n in closed.controls.items())}")
     found = verify(lake, trust=Trust((parse_vkey(vkey),)))
     if found.problems:
@@ -94,8 +94,8 @@ def _release(policy: Policy, day: date) -> str:
     assert policy.summaries is not None
     due = [(release, Window("daily", day)) for release in policy.summaries.releases]
     for done in run_releases(policy.root, policy.places.dagster, due):
-        if done.failures:
-            raise ProofError(f"{done.release}: run {done.run_id} failed: {'; '.join(done.failures)}")
+        if failed := (*done.failures, *done.errors):
+            raise ProofError(f"{done.release}: run {done.run_id} failed: {'; '.join(failed)}")
     (row,) = open_lake(policy.places).open(RELEASES).read(["numbers"], day).to_pylist()
     number = next(number for number in row["numbers"] if number["statistic"] == "annotators")
     return (

@@ -13,11 +13,13 @@ from audit_pipeline.appending import read_draft
 from audit_pipeline.attest import NOBODY, Attesters, cosign
 from audit_pipeline.attest.stamps import put_stamp
 from audit_pipeline.errors import InputError, ProofError, StorageError
-from audit_pipeline.lake.declared import SEALS
+from audit_pipeline.lake.declared import LEDGER, SEALS
 from audit_pipeline.lake.hashing import hash_nodes
+from audit_pipeline.lake.inventories import newest_number, read_inventory
 from audit_pipeline.lake.logbook import handover_name, read_log
 from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.reservations import read_reservations
 from audit_pipeline.lake.stores import Store
 from audit_pipeline.signers import signers_at
 
@@ -77,6 +79,33 @@ def publish(
             warnings += _stamp(log, attesters, head, note, keys)
             return Published(note, head.size, tuple(warnings))
     raise StorageError(f"{log.root}: no checkpoint could be published in {_ATTEMPTS} attempts; run this day again")
+
+
+def put_first_mark(lake: Lake) -> tlog.Mark:
+    """A mark of what is there, where all marks are lost: checkpoint, newest inventory, newest reservation.
+
+    It cannot say what was there: whoever asks for it has seen that the log extends a checkpoint that somebody else has.
+
+    Raises:
+        InputError: there are marks, or nothing was ever published.
+        ProofError: what is published or listed is not signed by the log's keys.
+    """
+    published = lake.log.get("checkpoint")
+    if newest_mark(lake.marks)[1] is not None:
+        raise InputError(f"{lake.places.marks}: there are marks; nothing to make")
+    if published is None:
+        raise InputError(f"{lake.log.path('checkpoint')}: nothing was published yet; run the daily job, which marks it")
+    keys = tlog.keys_of(tlog.parse_vkey(lake.vkey), read_log(lake.open(SEALS)))
+    head, note = tlog.open_checkpoint(published, keys.keys)
+    keys.check_signed(head, note)
+    _, inventory = read_inventory(lake, newest_number(lake), keys.keys)
+    ledger = lake.find(LEDGER)
+    reservations = [] if ledger is None else read_reservations(ledger)
+    mark = tlog.Mark(
+        lake.origin, None, head.size, head.root.hex(), inventory, reservations[-1].digest if reservations else None
+    )
+    put_mark(lake.marks, 1, mark)
+    return mark
 
 
 def check_log_is_ours(lake: Lake) -> None:

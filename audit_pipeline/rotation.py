@@ -5,13 +5,15 @@ that somebody planted must not end a log or hand it over. So a turn that was cut
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 
 from audit_pipeline import tlog
 from audit_pipeline.appending import append_draft, check_time, read_draft
 from audit_pipeline.attest import NOBODY, Attesters
-from audit_pipeline.errors import InputError
+from audit_pipeline.errors import InputError, ProofError
 from audit_pipeline.lake.declared import SEALS
+from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.keys import load_key_file, make_next_key
 from audit_pipeline.lake.logbook import check_not_frozen, draft_name, read_log
@@ -114,15 +116,16 @@ def _append(
     now: Callable[[], datetime],
     entropy: Callable[[int], bytes],
 ) -> tlog.SealEntry:
-    """Draft the next segment of today as a turn of this kind, and make it an entry."""
+    """Make a turn of this kind an entry: the one that was begun and cut off, or a new one, today's next segment."""
     time = check_time(now().astimezone(UTC).replace(microsecond=0), log)
-    day = time.date()
+    day = _begun(lake, log, kind, time.date()) or time.date()
     before = [seal for seal in log if seal.day == day]
+    segment = len(before) + 1
     turn = tlog.SealEntry(
         kind=kind,
         lake=lake.lake_id,
         day=day,
-        segment=len(before) + 1,
+        segment=segment,
         previous=tlog.leaf_hash(tlog.format_seal(before[-1])).hex() if before else None,
         sources=0,
         records=0,
@@ -135,12 +138,23 @@ def _append(
         nonce=entropy(canonical.NONCE_BYTES).hex(),
         handover=handover,
     )
-    lake.evidence.put_new(draft_name(day, turn.segment), tlog.format_draft(turn, []))
-    turn = read_draft(lake, day, turn.segment, log, now, kind)
+    lake.evidence.put_new(draft_name(day, segment), tlog.format_draft(turn, []))
+    turn = read_draft(lake, day, segment, log, now, kind)
     if (turn.kind, turn.handover) != (kind, handover):
-        path = lake.evidence.path(draft_name(day, turn.segment))
+        path = lake.evidence.path(draft_name(day, segment))
         raise InputError(
             f"{path}: a {turn.kind} that was begun is in the way; finish it, or remove it if it is not yours"
         )
-    append_draft(lake, day, turn.segment, now, kind)
+    append_draft(lake, day, segment, now, kind)
     return turn
+
+
+def _begun(lake: Lake, log: Sequence[tlog.SealEntry], kind: str, today: date) -> date | None:
+    """The day of a turn that was drafted since the log's last entry, and cut off before it became one."""
+    first = max(seal.time for seal in log).date()
+    for day in (first + timedelta(days=n) for n in range((today - first).days + 1)):
+        draft = lake.evidence.get(draft_name(day, 1 + sum(seal.day == day for seal in log)))
+        with suppress(ProofError):  # it is refused where it is in the way
+            if draft is not None and tlog.parse_draft(draft, hash_nodes)[0].kind == kind:
+                return day
+    return None

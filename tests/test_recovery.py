@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from audit_pipeline.errors import AuditError, InputError, ProofError, StorageError
+from audit_pipeline.errors import AuditError, BudgetError, InputError, ProofError, StorageError
 from audit_pipeline.lake.commits import commit_file, format_commit, parse_commit
 from audit_pipeline.lake.declared import RECORDS
 from audit_pipeline.lake.tables import describe_file, write_parquet
+from audit_pipeline.publishing import put_first_mark
 from audit_pipeline.releasing import check_ledger
 from audit_pipeline.sealing import seal_day
 from tests.lakes import POLICY_DIGEST, TODAY, LakeForTests
@@ -286,19 +287,33 @@ def commands(heading: str) -> str:
 
 
 def test_marks_that_are_lost(sealed: LakeForTests) -> None:
-    sealed.root.rename(sealed.root.parent / "audit-home")
-    lost = LakeForTests(sealed.root.parent / "audit-home")
-    shutil.rmtree(lost.places.marks)
+    shutil.rmtree(sealed.places.marks)
 
     with pytest.raises(ProofError, match="Marks that are lost"):
-        lost.seal()
-    done = subprocess.run(
-        ["bash", "-euc", commands("Marks that are lost")], cwd=lost.root.parent, capture_output=True, check=False
-    )
+        sealed.seal()
+    put_first_mark(sealed.lake)
 
-    assert done.returncode == 0, done.stderr
-    assert "extends-own-mark" in lost.verify().levels
-    assert goes_on(lost)
+    assert "extends-own-mark" in sealed.verify().levels
+    assert goes_on(sealed)
+    with pytest.raises(InputError, match="there are marks"):
+        put_first_mark(sealed.lake)
+
+
+def test_marks_that_are_lost_do_not_make_the_ledger_forget(tmp_path: Path) -> None:
+    lake = AnnotatedLake(tmp_path)
+    ask(lake, "one")
+    ask(lake, "two")
+    lake.files.take_inventory()
+    shutil.rmtree(lake.files.places.marks)
+
+    mark = put_first_mark(lake.lake)
+
+    assert mark.ledger == check_ledger(lake.lake)[-1].digest
+    (second,) = lake.files.places.lake.glob("audit/privacy_ledger/dp-ledger/2.parquet")
+    second.unlink()
+    (lake.files.places.lake / "audit/privacy_ledger/_delta_log" / f"{2:020}.json").unlink()
+    with pytest.raises(BudgetError, match="A ledger that forgot"):
+        check_ledger(lake.lake)
 
 
 def test_two_lakes_on_one_log(sealed: LakeForTests, tmp_path: Path) -> None:
@@ -349,7 +364,7 @@ def test_a_ledger_that_forgot(tmp_path: Path) -> None:
     for path in newer.keys() - kept.keys():
         path.unlink()
 
-    with pytest.raises(StorageError, match=r"the ledger has 1 reservations.*`A ledger that forgot`"):
+    with pytest.raises(BudgetError, match=r"the ledger has 1 reservations.*`A ledger that forgot`"):
         ask(lake, "three")
     for name in ("audit/privacy_ledger", "released/releases"):
         for path in newer:

@@ -47,7 +47,7 @@ def test_a_backfill_from_the_ui_takes_in_and_seals_its_days(screenshots: ModuleT
 
     with screenshots.running_ui(project) as address:
         assert "LaunchBackfillSuccess" in str(screenshots.ask(address, backfill))
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 600
         done = ""
         while done.count("SUCCESS") < 3 and "FAILURE" not in done and time.monotonic() < deadline:
             time.sleep(1)

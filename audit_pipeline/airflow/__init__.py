@@ -17,8 +17,9 @@ DOES_NOT_HOLD = 1
 class AuditOperator(BaseOperator):
     """Runs `audit-pipeline` with `arguments` in the policy folder `policy`.
 
-    Exit code 1 says that evidence does not hold or a check failed: the task fails and is not tried again, since the
-    same bytes would be found. Any other failure is left to Airflow's retries.
+    Exit code 1 says that evidence does not hold, a check failed or a store is not as it must be: the task fails and is
+    not tried again, since the same would be found. Any other failure, such as a bucket that does not answer, is left to
+    Airflow's retries.
     """
 
     template_fields: Sequence[str] = ("arguments", "policy", "command")

@@ -9,7 +9,8 @@ import click
 
 from audit_pipeline.cli.alerting import alerts
 from audit_pipeline.cli.doctor import doctor
-from audit_pipeline.cli.keys import freeze, key
+from audit_pipeline.cli.here import CANNOT_TELL, DOES_NOT_HOLD
+from audit_pipeline.cli.keys import first_mark, freeze, key
 from audit_pipeline.cli.looking import query, status, verify
 from audit_pipeline.cli.project import add_stream, init, keygen
 from audit_pipeline.cli.proving import check, prove
@@ -17,8 +18,6 @@ from audit_pipeline.cli.reporting import report
 from audit_pipeline.cli.running import demo, run, ui
 from audit_pipeline.errors import AuditError, ProofError
 
-DOES_NOT_HOLD = 1
-CANNOT_TELL = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -61,6 +60,7 @@ for command in (
     status,
     key,
     freeze,
+    first_mark,
     alerts,
     doctor,
 ):

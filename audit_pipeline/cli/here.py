@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from audit_pipeline.policy import Policy
     from audit_pipeline.tlog.trust import Trust
 
+DOES_NOT_HOLD = 1
+CANNOT_TELL = 2
+
 DAY = click.DateTime(["%Y-%m-%d"])
 
 

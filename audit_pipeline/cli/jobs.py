@@ -15,6 +15,7 @@ from audit_pipeline.components import specs
 from audit_pipeline.components.daily_audit import CLOSING_JOB, JOB, REHASH_CONFIG
 from audit_pipeline.components.privacy_summaries import job_name
 from audit_pipeline.definitions import build_definitions
+from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.policy import policy_digest
 from audit_pipeline.privacy.release import Release
 from audit_pipeline.privacy.unit import Window
@@ -27,6 +28,7 @@ concurrency:
   runs:
     max_concurrent_runs: 1
 """
+_REFUSED = (ProofError.__name__, StorageError.__name__)  # not UnreachableError, which another try may be spared
 # A failure is told in one line here; its whole story is in the run, which the UI shows.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -37,8 +39,10 @@ class DayRun:
 
     day: date
     run_id: str
+    errors: tuple[str, ...]
+    """Steps that ended in an error, one line each: what they would have shown is not known."""
     failures: tuple[str, ...]
-    """What failed, one line a step or check; empty where all went well."""
+    """What is not as it must be, and checks that failed, one line each."""
     findings: tuple[str, ...]
     """What the suites and the controls found to be wrong, one line each."""
     warnings: int
@@ -87,6 +91,7 @@ class ReleaseRun:
     release: str
     window: str
     run_id: str
+    errors: tuple[str, ...]
     failures: tuple[str, ...]
 
 
@@ -105,7 +110,7 @@ def run_releases(root: Path, instance_folder: Path, releases: Sequence[tuple[Rel
                 run_config=_QUIET,
                 raise_on_error=False,
             )
-            yield ReleaseRun(release.name, str(window), finished.run_id, tuple(_failures(finished)))
+            yield ReleaseRun(release.name, str(window), finished.run_id, *map(tuple, _failures(finished)))
 
 
 def _load(root: Path) -> dg.Definitions:
@@ -125,11 +130,14 @@ def _day_run(day: date, finished: dg.ExecuteInProcessResult) -> DayRun:
     evaluations = finished.get_asset_check_evaluations()
     failed = [check for check in evaluations if not check.passed]
     critical = [check for check in failed if check.severity == dg.AssetCheckSeverity.ERROR]
-    failures = [*_failures(finished), *(_line(check) for check in critical if not _judges(check))]
+    errors, refused = _failures(finished)
+    failures = [*refused, *(_line(check) for check in critical if not _judges(check))]
     findings = [_line(check) for check in critical if _judges(check)]
     warnings = [check for check in failed if check not in critical and specs.STATE in check.metadata]
     judged = [check.metadata[specs.STATUS].value for check in evaluations if specs.STATUS in check.metadata]
-    return DayRun(day, finished.run_id, tuple(failures), tuple(findings), len(warnings), Counter(map(str, judged)))
+    return DayRun(
+        day, finished.run_id, tuple(errors), tuple(failures), tuple(findings), len(warnings), Counter(map(str, judged))
+    )
 
 
 def _judges(check: dg.AssetCheckEvaluation) -> bool:
@@ -142,11 +150,15 @@ def _line(check: dg.AssetCheckEvaluation) -> str:
     return f"check {check.check_name} on {check.asset_key.to_user_string()}: does not hold{said}"
 
 
-def _failures(finished: dg.ExecuteInProcessResult) -> Iterator[str]:
+def _failures(finished: dg.ExecuteInProcessResult) -> tuple[list[str], list[str]]:
+    """(steps that ended in an error, steps that found a lake that is not as it must be), a line each."""
+    errors, refused = list[str](), list[str]()
     for event in finished.get_step_failure_events():
         error = event.step_failure_data.error
         while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
             error = error.cause  # below Dagster's own frames is the error that an asset raised
-        yield f"{event.step_key}: {' '.join(error.message.split()) if error else 'failed'}"
+        line = f"{event.step_key}: {' '.join(error.message.split()) if error else 'failed'}"
+        (refused if error is not None and error.cls_name in _REFUSED else errors).append(line)
     if not finished.success and not finished.get_step_failure_events():
-        yield "the run failed"
+        errors.append("the run failed")
+    return errors, refused

@@ -1,4 +1,4 @@
-"""Commands about the keys of a log: key rotate, freeze."""
+"""Commands about the life of a log: key rotate, freeze, first-mark."""
 
 import os
 
@@ -45,6 +45,16 @@ def rotate() -> None:
     if not lake.places.signing_keys:
         retire = f"take its file out of {lake.places.keys} and keep a copy"
     click.echo(AFTER_ROTATING.format(vkey=turn.handover[1], handover=handover, retire=retire))
+
+
+@click.command()
+def first_mark() -> None:
+    """Write a mark of what is there, where all marks are lost. First hold the log to a checkpoint of somebody else."""
+    from audit_pipeline.publishing import put_first_mark
+
+    lake = lake_here()
+    mark = put_first_mark(lake)
+    click.echo(f"{lake.marks.path('1')}: {mark.size} entries, root {mark.root}, ledger {mark.ledger or '-'}")
 
 
 @click.command()

@@ -3,18 +3,18 @@
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audit_pipeline.cli.here import DAY, passphrase, policy_here, utc_now
+from audit_pipeline.cli.here import CANNOT_TELL, DAY, DOES_NOT_HOLD, passphrase, policy_here, utc_now
 from audit_pipeline.cli.printing import as_text, print_table
 
 if TYPE_CHECKING:
-    from audit_pipeline.cli.jobs import DayRun
+    from audit_pipeline.cli.jobs import DayRun, ReleaseRun
     from audit_pipeline.lake.opened import Lake
     from audit_pipeline.policy import Policy
     from audit_pipeline.sources.landing import Landed, Stream
@@ -45,52 +45,57 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
     load_signers(policy.places, passphrase())  # say at once that a key is missing or does not open
     load_person_keys(policy.places.keys, passphrase())
     days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date(), rehash=rehash)
-    failed = 0
+    codes = []
     for done in _with_progress(run_days(policy.root, policy.places.dagster, days, rehash=rehash), len(days)):
-        failed += bool(done.failures or done.findings)
-        state = "FAILED" if done.failures else "taken in; its data is not as it must be" if done.findings else "done"
+        state = "taken in; its data is not as it must be" if done.findings else "done"
         warned = f", {done.warnings} warnings of data quality" if done.warnings else ""
-        click.echo(f"{done.day}  {state}  run {done.run_id}{warned}")
-        for failure in (*done.failures, *done.findings):
-            click.echo(f"  {failure}", err=True)
-    failed_after = 0 if asked else _release(policy) + _close(policy, days[-1])
+        click.echo(f"{done.day}  {_state(done, state)}  run {done.run_id}{warned}")
+        codes.append(_tell((*done.failures, *done.findings), done.errors))
+    done_days = codes.count(0)
+    if not asked:
+        codes += [*_release(policy, lake), _close(policy, days[-1])]
     _print_counts(lake, days)
     _print_untaken(policy)
-    click.echo(f"{len(days) - failed} of {len(days)} days done; lake {policy.places.lake}, log {policy.places.log}")
-    if failed or failed_after:
-        click.echo("audit-pipeline: checks, releases or controls failed; `audit-pipeline ui` shows the runs", err=True)
-        click.get_current_context().exit(1)
+    click.echo(f"{done_days} of {len(days)} days done; lake {policy.places.lake}, log {policy.places.log}")
+    if any(codes):
+        click.echo("audit-pipeline: not all went well; `audit-pipeline ui` shows the runs", err=True)
+        click.get_current_context().exit(min(filter(None, codes)))
 
 
-def _release(policy: "Policy") -> int:
-    """Publish the summaries of the windows that are just over, as the schedules do; how many of them failed."""
+def _state(done: "DayRun | ReleaseRun", otherwise: str) -> str:
+    return "FAILED" if done.failures or done.errors else otherwise
+
+
+def _tell(failures: Sequence[str], errors: Sequence[str]) -> int:
+    """Print what did not go well; the exit code that it makes: what does not hold before what cannot be told."""
+    for line in (*failures, *errors):
+        click.echo(f"  {line}", err=True)
+    return DOES_NOT_HOLD if failures else CANNOT_TELL if errors else 0
+
+
+def _release(policy: "Policy", lake: "Lake") -> Iterator[int]:
+    """Publish the summaries that are due, as the schedules do; the exit code of each."""
     if policy.summaries is None:
-        return 0
+        return
     from audit_pipeline.cli.jobs import run_releases
-    from audit_pipeline.components.privacy_summaries import due_windows
     from audit_pipeline.privacy.unit import CADENCES
+    from audit_pipeline.releasing.due import due_releases
 
-    today, failed = utc_now().date(), 0
-    within = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
-    due = [one for cadence in CADENCES for one in due_windows(policy.summaries, cadence, today, within[cadence])]
+    today = utc_now().date()
+    due = [one for cadence in CADENCES for one in due_releases(lake, policy.summaries, cadence, today)]
     for done in run_releases(policy.root, policy.places.dagster, due):
-        failed += bool(done.failures)
-        click.echo(f"{done.release}, {done.window}  {'FAILED' if done.failures else 'published'}  run {done.run_id}")
-        for failure in done.failures:
-            click.echo(f"  {failure}", err=True)
-    return failed
+        click.echo(f"{done.release}, {done.window}  {_state(done, 'published')}  run {done.run_id}")
+        yield _tell(done.failures, done.errors)
 
 
-def _close(policy: "Policy", day: date) -> bool:
-    """Seal what was written about the day since, judge the controls on it; whether one failed."""
+def _close(policy: "Policy", day: date) -> int:
+    """Seal what was written about the day since, judge the controls on it, as a schedule does; the exit code."""
     from audit_pipeline.cli.jobs import run_closing
 
     done = run_closing(policy.root, policy.places.dagster, day)
     controls = ", ".join(f"{number} {status}" for status, number in done.controls.items())
-    click.echo(f"{day}  {'FAILED' if done.failures else 'closed'}  run {done.run_id}; controls: {controls or 'none'}")
-    for failure in (*done.failures, *done.findings):
-        click.echo(f"  {failure}", err=True)
-    return bool(done.failures or done.findings)
+    click.echo(f"{day}  {_state(done, 'closed')}  run {done.run_id}; controls: {controls or 'none'}")
+    return _tell((*done.failures, *done.findings), done.errors)
 
 
 def _print_counts(lake: "Lake", days: list[date]) -> None:

@@ -34,7 +34,7 @@ AUDIT_ASSETS: Mapping[str, Sequence[str]] = {EXPECTATION_SUITES_TYPE: ("quality_
 
 
 class VerifyConfig(dg.Config):
-    """The days that a verification without a partition looks at; without them, all days."""
+    """The days that a verification without a partition looks at; an end that is not given is open."""
 
     first: str | None = Field(default=None, description="First day, such as 2026-03-01.")
     last: str | None = Field(default=None, description="Last day.")
@@ -180,9 +180,10 @@ def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:
     )
     def evidence_holds(context: dg.AssetCheckExecutionContext, config: VerifyConfig) -> dg.AssetCheckResult:
         _, lake = open_policy(root)
-        days = partition_days(context) or [date.fromisoformat(day) for day in (config.first, config.last) if day]
-        first, last = min(days, default=None), max(days, default=None)  # without any, the whole lake
-        found = verify_apart(lake, first=first, last=last, with_copies=first is not None)
+        first, last = (date.fromisoformat(day) if day else None for day in (config.first, config.last))
+        if days := partition_days(context):
+            first, last = min(days), max(days)
+        found = verify_apart(lake, first=first, last=last, with_copies=(first, last) != (None, None))
         day = last or utc_now().date()
         record_verification(lake, found, day, first=first, last=last, now=utc_now, entropy=system_entropy)
         return dg.AssetCheckResult(

@@ -5,7 +5,7 @@ Nothing that an asset here tells Dagster depends on rows but through noise: what
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,7 @@ from audit_pipeline.privacy.mechanisms import OpenDpNoise, epsilon_at
 from audit_pipeline.privacy.release import Plan, Release
 from audit_pipeline.privacy.unit import CADENCES, PROTECTED_TABLE, Cadence, Window
 from audit_pipeline.releasing import Released, due_revision, release_window
+from audit_pipeline.releasing.due import due_releases
 from audit_pipeline.releasing.state import BudgetState, read_budget
 
 GROUP = "privacy"
@@ -76,7 +77,7 @@ class PrivacySummaries(dg.Component, dg.Model, dg.Resolvable):
             assets=[self._asset(root, plan, release) for release in plan.releases],
             asset_checks=[_budget_left(root, plan, release) for release in plan.releases],
             jobs=[_job(plan, cadence) for cadence in cadences],
-            schedules=[_schedule(plan, cadence) for cadence in cadences],
+            schedules=[_schedule(root, plan, cadence) for cadence in cadences],
             sensors=[_sensor(root, plan)],
         )
 
@@ -118,20 +119,6 @@ def partitions(start: date, cadence: Cadence) -> dg.PartitionsDefinition[str]:
     return dg.WeeklyPartitionsDefinition(start_date=start.isoformat(), day_offset=1)
 
 
-def due_windows(plan: Plan, cadence: Cadence, today: date, within: timedelta) -> list[tuple[Release, Window]]:
-    """The releases whose window, or a revision of it, fell due in the time `within` up to `today`."""
-    length = timedelta(days=7 if cadence == "weekly" else 1)
-    first = plan.start + timedelta(days=-plan.start.weekday() % 7 if cadence == "weekly" else 0)
-    windows = [Window(cadence, first + length * n) for n in range(max(0, (today - first) // length))]
-    due = []
-    for release in (one for one in plan.releases if one.cadence == cadence):
-        for window in windows:
-            days = {window.last + timedelta(days=after + 1) for after in (0, *release.revisions)}
-            if any(today - within < day <= today for day in days):
-                due.append((release, window))
-    return due
-
-
 def require_plan(policy: Policy, plan: Plan) -> None:
     """Check that a component releases what its policy declares: reservations are made under the policy's budget.
 
@@ -156,9 +143,7 @@ def _job(plan: Plan, cadence: Cadence) -> Any:
     )
 
 
-def _schedule(plan: Plan, cadence: Cadence) -> dg.ScheduleDefinition:
-    within = timedelta(days=7 if cadence == "weekly" else 1)
-
+def _schedule(root: Path, plan: Plan, cadence: Cadence) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{job_name(cadence)}_schedule",
         cron_schedule=EVERY[cadence],
@@ -166,9 +151,10 @@ def _schedule(plan: Plan, cadence: Cadence) -> dg.ScheduleDefinition:
         job_name=job_name(cadence),
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        """Windows that are over since the last tick, and revisions that fell due: days that no data decides."""
+        """Windows that are over, and revisions that are due, also those that earlier ticks missed."""
         today = context.scheduled_execution_time.astimezone(UTC).date()
-        for release, window in due_windows(plan, cadence, today, within):
+        _, lake = open_policy(root)
+        for release, window in due_releases(lake, plan, cadence, today):
             revision = due_revision(release, window, today)
             yield dg.RunRequest(
                 run_key=f"{release.name} {window.first} {revision}",

@@ -102,12 +102,11 @@ def _s3(bucket: str, _: str, access: Access, options: Any) -> "Client":
     return S3Store(bucket, config=config, client_options=options, retry_config=_RETRY, credential_provider=credentials)  # type: ignore[arg-type]
 
 
-def _gcs(bucket: str, _: str, access: Access, options: Any) -> "Client":
+def google_credentials(bucket: str, access: Access) -> Any:
+    """Application default credentials or, where the profile names an identity, those of the one they may act as."""
     import google.auth
     from google.auth import impersonated_credentials
     from google.auth.exceptions import GoogleAuthError
-    from obstore.auth.google import GoogleCredentialProvider
-    from obstore.store import GCSStore
 
     try:
         credentials, _project = google.auth.default(scopes=_SCOPES)
@@ -117,8 +116,15 @@ def _gcs(bucket: str, _: str, access: Access, options: Any) -> "Client":
         raise UnreachableError(
             f"gs://{bucket}: no Google credentials ({err}); see docs/stores.md, `Credentials`"
         ) from err
+    return credentials
+
+
+def _gcs(bucket: str, _: str, access: Access, options: Any) -> "Client":
+    from obstore.auth.google import GoogleCredentialProvider
+    from obstore.store import GCSStore
+
     config = {"base_url": access.endpoint} if access.endpoint else {}
-    provider = GoogleCredentialProvider(credentials)
+    provider = GoogleCredentialProvider(google_credentials(bucket, access))
     return GCSStore(bucket, config=config, client_options=options, retry_config=_RETRY, credential_provider=provider)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from audit_pipeline.errors import UnreachableError
-from audit_pipeline.lake.clients import account_of, missing_extra, parse_uri
+from audit_pipeline.lake.clients import account_of, google_credentials, missing_extra, parse_uri
 from audit_pipeline.lake.places import Bucket
 
 _FAILURES = (
@@ -137,7 +137,8 @@ def _gcs_bucket(place: Bucket, bucket: str) -> Any:
     from google.cloud import storage
 
     options = {"api_endpoint": place.access.endpoint} if place.access.endpoint else None
-    return storage.Client(project="-", client_options=options).get_bucket(bucket)
+    credentials = google_credentials(bucket, place.access)
+    return storage.Client(project="-", credentials=credentials, client_options=options).get_bucket(bucket)
 
 
 def _gcs_guard(place: Bucket, bucket: str) -> Guard:

@@ -78,19 +78,24 @@ def adopt_key(
 ) -> str:
     """As `make_keys`, for a log whose signing key is made and kept elsewhere. `load` gives it, to sign for an origin.
 
+    Where the key is named already, what is missing beside it is made.
+
     Raises:
         InputError: `folder` names a key already, `prefix` is no schemeless URL prefix, or the key cannot be used.
         StorageError: the key's service does not answer.
     """
     check_prefix(prefix)
     vkey_file = folder / VKEY_FILE
-    if vkey_file.exists():
+    is_named = vkey_file.exists()
+    if is_named and not _missing(folder):
         raise InputError(f"{vkey_file}: there is a key already; `audit-pipeline key rotate` changes the key of a log")
-    vkey = tlog.format_vkey(load(f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}").verifier)
+    vkey = read_vkey(folder) if is_named else ""
+    vkey = vkey or tlog.format_vkey(load(f"{prefix}/{entropy(LAKE_ID_BYTES).hex()}").verifier)
     try:
         _make_private_folder(folder)
         _make_person_keys(folder, entropy, passphrase)
-        _put_new(vkey_file, vkey.encode() + b"\n", 0o644)
+        if not is_named:
+            _put_new(vkey_file, vkey.encode() + b"\n", 0o644)
     except OSError as err:
         raise StorageError(f"{folder}: the keys cannot be written: {err.strerror}; run again") from err
     return vkey

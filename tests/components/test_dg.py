@@ -66,7 +66,7 @@ def test_dg_checks_and_lists_this_repository(tmp_path: Path) -> None:
     run_dg("check", "defs", **arguments)  # type: ignore[arg-type]  # checks the YAML, too
     listed = json.loads(run_dg("list", "defs", "--json", **arguments))  # type: ignore[arg-type]
 
-    jobs = {"daily_audit", "weekly_releases", "monthly_report", "verify_evidence"}
+    jobs = {"daily_audit", "daily_closing", "weekly_releases", "monthly_report", "verify_evidence"}
     assert {job["name"] for job in listed["jobs"]} == jobs
     assert len(listed["assets"]) == 17
 

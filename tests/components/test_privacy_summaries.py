@@ -12,16 +12,17 @@ import pytest
 
 from audit_pipeline.components import privacy_summaries, specs
 from audit_pipeline.components.charts import interval_chart
-from audit_pipeline.components.privacy_summaries import CHART, MANIFEST, NUMBERS, PRICE, due_windows, judge_budget
+from audit_pipeline.components.privacy_summaries import CHART, MANIFEST, NUMBERS, PRICE, judge_budget
 from audit_pipeline.definitions import build_definitions
 from audit_pipeline.lake.declared import LEDGER, RELEASES
 from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.policy import load_policy
 from audit_pipeline.privacy.unit import Window
+from audit_pipeline.releasing.due import LOOK_BACK, due_releases, fell_due
 from audit_pipeline.releasing.state import BudgetState
 from audit_pipeline.verify import verify
 from tests.components.conftest import QUIET, YESTERDAY, metadata, run_job
-from tests.privacy.annotated import put_annotations
+from tests.privacy.annotated import put_annotations, seal_empty_day
 from tests.privacy.audits import Stub
 from tests.privacy_rows import adversaries, base_rows
 
@@ -205,7 +206,9 @@ def test_the_sensor_tells_of_the_budget_when_it_changed(daily: Path) -> None:
     assert (row.data["spent"], row.data["left"]) == ("0.0096", "0.4904")
 
 
-def test_the_schedule_asks_for_the_week_that_is_over_and_for_revisions_that_are_due(project: Path) -> None:
+def test_the_schedule_asks_for_weeks_that_are_over_and_for_revisions_that_are_due(project: Path) -> None:
+    policy = load_policy(project, {})
+    seal_empty_day(open_lake(policy.places), policy.digest, date(2026, 1, 5))
     file = project / "assets/privacy/defs.yaml"
     file.write_text(file.read_text().replace("max_windows: 52", "max_windows: 26\n      revisions: [28]"))
     repository = build_definitions(project).get_repository_def()
@@ -217,19 +220,25 @@ def test_the_schedule_asks_for_the_week_that_is_over_and_for_revisions_that_are_
     assert schedule.cron_schedule == "0 4 * * 1"
     assert [(r.partition_key, r.run_key) for r in tick.run_requests] == [
         ("2026-02-02", f"{RELEASE} 2026-02-02 1"),
+        ("2026-02-09", f"{RELEASE} 2026-02-09 0"),
+        ("2026-02-16", f"{RELEASE} 2026-02-16 0"),
+        ("2026-02-23", f"{RELEASE} 2026-02-23 0"),
         ("2026-03-02", f"{RELEASE} 2026-03-02 0"),
     ]
 
 
-def test_every_window_is_due_once(project: Path) -> None:
-    plan = load_policy(project, {}).summaries
-    assert plan is not None
-    day, due = date(2026, 1, 1), []
-    while day < date(2026, 3, 1):
-        due += [window for _, window in due_windows(plan, "weekly", day, timedelta(days=1))]
-        day += timedelta(days=1)
+def test_a_window_is_due_until_it_is_published_and_none_from_before_the_first_seal(daily: Path) -> None:
+    policy = load_policy(daily, {})
+    assert policy.summaries is not None
+    today = datetime.now(UTC).date()
+    lake = open_lake(policy.places)
+    before = due_releases(lake, policy.summaries, "daily", today)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert publish(daily, instance).success
 
-    assert due == [Window("weekly", date(2026, 1, 5) + timedelta(days=7 * n)) for n in range(7)]
+    assert [window for _, window in before] == [Window("daily", YESTERDAY)]
+    assert due_releases(lake, policy.summaries, "daily", today) == []
+    assert len(fell_due(policy.summaries, "daily", today)) == LOOK_BACK.days
 
 
 def test_a_chart_has_a_line_for_each_number_and_says_where_there_is_none() -> None:
