@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_pipeline import tlog
+from audit_pipeline import rotation, tlog
 from audit_pipeline.check import check_bundle, check_day
 from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.declared import SEALS
@@ -293,6 +293,24 @@ def test_a_rotation_is_not_led_astray_by_a_draft_that_somebody_planted(sealed: L
 
     with pytest.raises(InputError, match="is in the way"):
         sealed.rotate()
+
+
+@pytest.mark.parametrize(("turn", "kind"), [("rotate", "key"), ("freeze", "freeze")])
+def test_a_turn_that_was_cut_off_before_midnight_is_finished_after_it(
+    sealed: LakeForTests, monkeypatch: pytest.MonkeyPatch, turn: str, kind: str
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise StorageError("the fault")
+
+    with monkeypatch.context() as patched, pytest.raises(StorageError, match="the fault"):
+        patched.setattr(rotation, "append_draft", cut_off)
+        getattr(sealed, turn)()
+    sealed.now += timedelta(days=1)
+
+    getattr(sealed, turn)()
+
+    assert [(seal.kind, seal.day) for seal in read_log(sealed.lake.open(SEALS))] == [("seal", DAY), (kind, TODAY)]
+    assert sealed.verify().problems == ()
 
 
 @pytest.mark.slow
