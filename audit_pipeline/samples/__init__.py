@@ -12,7 +12,6 @@ from random import Random
 
 from audit_pipeline.samples import tools
 
-SAMPLE_RECORDS = 2000
 _STEP_ROWS = 50  # rows of a step's file, until that would make more than _STEPS files a day
 _STEPS = 20
 
