@@ -31,11 +31,20 @@ def read_reservations(ledger: OpenTable) -> list[Reservation]:
         StorageError: there are fewer than were committed.
         ProofError: they are no chain.
     """
-    rows = sorted(ledger.read(ledger.table.schema.names).to_pylist(), key=lambda row: int(row["number"]))
+    rows = ledger.read(ledger.table.schema.names)
     committed = ledger.transaction(LEDGER_APP)
     if len(rows) < committed:
         raise StorageError(f"{ledger.path}: {committed} reservations were committed, {len(rows)} are there; restore it")
-    reservations = [_reservation(row) for row in rows]
+    return reservations_of(rows)
+
+
+def reservations_of(rows: pa.Table) -> list[Reservation]:
+    """The reservations that rows of the ledger are, in order: all of them, or the first ones.
+
+    Raises:
+        ProofError: they are no chain.
+    """
+    reservations = [_reservation(row) for row in sorted(rows.to_pylist(), key=lambda row: int(row["number"]))]
     check_chain(reservations)
     return reservations
 

@@ -7,17 +7,16 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audit_pipeline.audit_trail import STREAM as AUDIT_STREAM
 from audit_pipeline.errors import InputError
 from audit_pipeline.ingest import days_not_sealed
-from audit_pipeline.lake.audit_rows import audit_path
-from audit_pipeline.lake.declared import EVENTS, REPORTS, SOURCES, VERIFICATIONS, Table
+from audit_pipeline.lake.declared import EVENTS, SOURCES, VERIFICATIONS, Table
 from audit_pipeline.lake.logbook import published_keys, sealed_entries
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.prove import SignedLog, signed_log
 from audit_pipeline.report.evidence import Evidence, evidence_tables, lake_columns
 from audit_pipeline.report.facts import DayEvidence, Period, Segment
 from audit_pipeline.report.judging import days_of
+from audit_pipeline.reporting.audited import AUDITED, read_audited
 from audit_pipeline.reporting.registers import read_registers
 from audit_pipeline.tlog import SealEntry, format_seal, leaf_hash
 
@@ -136,8 +135,8 @@ def _rows(
         return _annotation_counts(lake, period), frozenset()
     if name == "columns":
         return _filled_columns(lake), frozenset()
-    if name == "reports":
-        return _sealed_rows(lake, REPORTS, columns), frozenset()
+    if name in AUDITED:
+        return read_audited(lake, name, columns, period)
     table = {"sources": SOURCES, "verifications": VERIFICATIONS, **EVENTS}[name]
     if name in {one.of_period for one in evidence_tables().values()}:
         parts = [_narrow(lake, table, columns, day) for day in days_of(period)]
@@ -154,19 +153,6 @@ def _rows(
         rows = rows.filter(pc.equal(rows["kind"], "withheld"))
         return rows.group_by(list(columns)).aggregate([]).select(list(columns)), frozenset()
     return rows, frozenset(rows.column("day").to_pylist()) if "day" in columns and name in EVENTS else frozenset()
-
-
-def _sealed_rows(lake: Lake, table: Table, columns: Sequence[str]) -> pa.Table:
-    """Rows of an audit table that are records already: what was written since is under no seal, and no evidence yet."""
-    opened, sources = lake.find(table), lake.find(SOURCES)
-    parts = [pa.schema([table.schema.field(column) for column in columns]).empty_table()]
-    if opened is not None and sources is not None:
-        rows = sources.read(["stream", "path"])
-        taken = set(rows.filter(pc.equal(rows["stream"], AUDIT_STREAM.name)).column("path").to_pylist())
-        for version, commit in opened.commits(1, opened.version):
-            if audit_path(table.name, version) in taken:
-                parts += [opened.read_file(file.name, columns) for file in commit.files]
-    return pa.concat_tables(parts)
 
 
 def _seal_rows(lake: Lake, log: SignedLog | None) -> pa.Table:

