@@ -25,11 +25,12 @@ _FORMATS = ("html", "json", "oscal", "card", "pdf")
 def report(first: datetime, last: datetime | None, formats: str, as_json: bool) -> None:
     """Verify a period, judge its controls, and write the compliance report with its bundle.
 
-    Exit code 1 where a control fails, or where the evidence does not hold and the notice of that is written instead.
+    Exit code 1 where a control fails, or where the evidence does not hold and the notice of that is written instead,
+    or where a blocking data-quality check of the period failed, unwaived: then there is no report.
     """
     from audit_pipeline.ingest import system_entropy
     from audit_pipeline.report.facts import FAIL, Period
-    from audit_pipeline.reporting.making import make_report
+    from audit_pipeline.reporting.making import HELD_CURE, held_back, make_report
     from audit_pipeline.reporting.period import judge_verified, report_policy
     from audit_pipeline.reporting.recorded import record_findings
     from audit_pipeline.signers import signer_in_force
@@ -44,6 +45,11 @@ def report(first: datetime, last: datetime | None, formats: str, as_json: bool) 
         facts = judge_verified(lake, period, report_policy(policy.root), now=utc_now, entropy=system_entropy)
         today = utc_now().date()
         record_findings(lake, facts, today, now=utc_now, entropy=system_entropy)
+        if held := held_back(lake, facts):
+            for line in held:
+                click.echo(f"audit-pipeline: {line}", err=True)
+            click.echo(f"audit-pipeline: no report of {period.first} to {period.last}: {HELD_CURE}", err=True)
+            click.get_current_context().exit(1)
         made = make_report(lake, facts, wanted, signer, today, now=utc_now, entropy=system_entropy)
     folder = lake.places.reports / made.report_id
     if as_json:

@@ -7,6 +7,7 @@ from datetime import date
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, ProofError
+from audit_pipeline.judging import blocking_failures
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.stores import open_store
 from audit_pipeline.report.bundle import bundle_report
@@ -18,6 +19,7 @@ from audit_pipeline.report.pdf import render_pdf
 from audit_pipeline.report.plain import render_json
 from audit_pipeline.reporting.recorded import Clock, Entropy, record_report
 
+HELD_CURE = "mend the data or write a waiver (docs/quality.md), and run these days again"
 BUNDLE_FILE = "report.zip"
 JSON_FILE = "report.json"
 
@@ -46,6 +48,17 @@ class MadeReport:
     is_new: bool
 
 
+def held_back(lake: Lake, facts: Facts) -> list[str]:
+    """What holds back a report of these facts, a line each: blocking checks that failed and that nobody waived.
+
+    The notice that nothing can be relied on is held back by nothing.
+    """
+    if facts.no_reliance is not None:
+        return []
+    failed = blocking_failures(lake, facts.period.first, facts.period.last)
+    return [f"{day}: the blocking check {name} of {table} failed" for day, table, name in failed]
+
+
 def make_report(
     lake: Lake,
     facts: Facts,
@@ -59,11 +72,14 @@ def make_report(
     """Write the report of these facts in these formats, with its bundle, and record that it was made.
 
     Raises:
-        InputError: a format is not known, or needs what is not installed.
+        InputError: a format is not known or needs what is not installed, or a blocking check holds the report back.
         ProofError: the same facts gave other bytes the second time.
     """
     if unknown := sorted(set(formats) - FORMATS.keys()):
         raise InputError(f"format {unknown[0]!r}: expected one of {', '.join(FORMATS)}")
+    if held := held_back(lake, facts):
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        raise InputError(f"no report of {facts.period.first} to {facts.period.last}: {held[0]}{more}; {HELD_CURE}")
     files, again = (render(facts, formats) for _ in range(2))
     digest, digest_again = _digest(files), _digest(again)
     if digest != digest_again:

@@ -2,12 +2,18 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from audit_pipeline.lake.audit_rows import append_rows
+from audit_pipeline.lake.declared import QUALITY_FINDINGS
+from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.policy import load_policy
 from tests.cli.conftest import YESTERDAY, Command, evidence_files, land
+from tests.reporting.test_audited import found
 
 
 @pytest.fixture
@@ -62,6 +68,22 @@ def test_tampering_gives_the_notice_and_exit_code_1(command: Command, project: P
 
     assert done.exit_code == 1
     assert "nothing can be relied on" in done.stderr
+
+
+def test_a_blocking_check_holds_the_report_back_with_exit_code_1_and_its_cure(command: Command, project: Path) -> None:
+    land(project, "a.jsonl", b'{"a": 1}\n')
+    command("run", "--date", str(YESTERDAY), folder="project")
+    table = open_lake(load_policy(project, {}).places).open(QUALITY_FINDINGS)
+    now = datetime.now(UTC)
+    row = {**found("divergence_hidden", "failed", is_blocking=True), "day": YESTERDAY, "judged_at": now}
+    append_rows(table, "quality", 0, pa.Table.from_pylist([row], schema=QUALITY_FINDINGS.schema), now, bytes(32))
+
+    done = command("report", "--from", str(YESTERDAY), folder="project")
+
+    assert done.exit_code == 1
+    assert f"{YESTERDAY}: the blocking check divergence_hidden of annotations failed" in done.stderr
+    assert "write a waiver" in done.stderr
+    assert not list(project.rglob("report.json"))
 
 
 def test_wrong_use_is_told_with_its_cure(command: Command, project: Path) -> None:

@@ -1,5 +1,6 @@
 """What the pipeline wrote about itself is evidence of controls, once it is sealed."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from fractions import Fraction
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from audit_pipeline.audit_trail import take_in_audit_rows
+from audit_pipeline.errors import InputError
 from audit_pipeline.lake.audit_rows import append_rows
 from audit_pipeline.lake.declared import ALERTS, QUALITY_FINDINGS, Table
 from audit_pipeline.privacy.ledger import loss
@@ -20,11 +22,17 @@ from audit_pipeline.privacy.release import Question, Release
 from audit_pipeline.privacy.statistics import Count, Histogram
 from audit_pipeline.privacy.unit import ProtectedUnit, Window
 from audit_pipeline.releasing import check_ledger, release_window
+from audit_pipeline.report.catalogue import load_catalogue
 from audit_pipeline.report.evidence import days_read, evidence_tables, fill, open_database
 from audit_pipeline.report.facts import Period
 from audit_pipeline.report.pages import read_pages
+from audit_pipeline.reporting.judged import ReportPolicy
+from audit_pipeline.reporting.making import make_report
+from audit_pipeline.reporting.period import judge_verified
 from audit_pipeline.reporting.reading import read_period
+from audit_pipeline.signers import signer_in_force
 from audit_pipeline.sources.landing import Stream
+from audit_pipeline.verify import verify
 from tests.lakes import RUNS, TODAY, LakeForTests
 
 PERIOD = Period(TODAY, TODAY)
@@ -347,3 +355,38 @@ def test_an_alert_was_judged_by_who_acknowledged_it_and_is_over_when_its_fault_i
         ("three", "critical", None, True, None, True),
         ("two", "high", None, True, None, False),
     ]
+
+
+def report(home: LakeForTests) -> None:
+    clock: dict[str, Any] = {"now": lambda: home.now, "entropy": home.entropy}
+    facts = judge_verified(home.lake, PERIOD, ReportPolicy(load_catalogue()), verifying=verify, **clock)
+    make_report(home.lake, facts, [], signer_in_force(home.lake, None), TODAY, **clock)
+
+
+@pytest.mark.parametrize("state", ["failed", "error"])
+def test_a_blocking_check_that_failed_holds_the_report_back_until_it_is_waived(home: LakeForTests, state: str) -> None:
+    judged(home, found("advice", "failed"), found("divergence_hidden", state, is_blocking=True))
+    seal_audit_rows(home)
+    with pytest.raises(
+        InputError, match="2026-03-05: the blocking check divergence_hidden of annotations failed; mend"
+    ):
+        report(home)
+    assert not home.places.reports.exists()
+
+    judged(home, found("divergence_hidden", "waived", is_blocking=True, round=2))
+
+    report(home)
+    assert len(list(home.places.reports.rglob("report.json"))) == 1
+
+
+def test_the_notice_waits_for_no_check(home: LakeForTests) -> None:
+    judged(home, found("divergence_hidden", "failed", is_blocking=True))
+    seal_audit_rows(home)
+    path = next(home.places.lake.joinpath("restricted", "records").rglob("runs/*/*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1])
+
+    report(home)
+
+    (made,) = home.places.reports.rglob("report.json")
+    assert "2026-03-05" in made.read_text()
+    assert json.loads(made.read_text())["no_reliance"]
