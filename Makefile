@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
 export PATH := $(PATH):$(CURDIR)/.programs/node_modules/.bin
 
-.PHONY: install programs demo test test-slow test-all real-runs airflow-test lint format docs screenshots bench bench-growth bench-privacy clean
+.PHONY: install programs demo test test-slow test-all real-runs airflow-test report-checks lint format docs screenshots bench bench-growth bench-privacy clean
 
 install: $(STAMP)
 
@@ -20,9 +20,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# Store servers that npm has, for the tests of Azure and of a store that is refused; needs node. Without them these are skipped.
+# What npm has: store servers for the tests of Azure and of a store that is refused, and what looks for faults of accessibility in
+# reports; needs node. Without them these tests are skipped.
 programs:
-	npm install --silent --no-audit --no-fund --prefix .programs azurite@3.35 s3rver@3.7
+	npm install --silent --no-audit --no-fund --prefix .programs azurite@3.35 s3rver@3.7 axe-core@4.10
 
 # A day of sample logs of several tools, through Dagster, sealed, verified, and a tampered copy found out.
 demo: $(STAMP)
@@ -52,6 +53,13 @@ airflow-test: $(STAMP)
 	.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check 'apache-airflow==3.3.2'
 	.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
 	AIRFLOW_PYTHON=.venv-airflow/bin/python $(BIN)/python -m pytest -m slow tests/test_airflow.py
+
+# Reports under tools of others: OSCAL under compliance-trestle, in an environment of its own (it pins what we pin otherwise), and HTML
+# under axe-core in Chromium, which must be there.
+report-checks: $(STAMP) programs
+	$(PYTHON) -m venv .venv-trestle
+	.venv-trestle/bin/python -m pip install --quiet --disable-pip-version-check 'compliance-trestle==5.2.0'
+	$(BIN)/python -m pytest -m slow --no-skips-for-programs tests/report/test_accessibility.py tests/report/test_trestle.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -34,6 +34,10 @@ def finding(facts: Facts, id_: str, **given: object) -> Facts:
 
 @pytest.fixture(scope="module")
 def facts() -> Facts:
+    return failing_facts()
+
+
+def failing_facts() -> Facts:
     """One failure before its law applies, one control without evidence."""
     failing = finding(
         complete_facts(), "EUA-73-01", status=FAIL, reason="violations", detail="2 violations", violations=2
