@@ -15,7 +15,7 @@ from audit_pipeline.tlog.bundle import BundledSeal, BundledSource, parse_bundle
 from audit_pipeline.tlog.encoding import shown
 from audit_pipeline.tlog.merkle import HASH_BYTES
 from audit_pipeline.tlog.multiproof import root_from
-from audit_pipeline.tlog.report_bundle import ReportBundle, open_report_bundle
+from audit_pipeline.tlog.report_bundle import LEAVES_FILE, ReportBundle, open_report_bundle
 from audit_pipeline.tlog.trust import Trust, open_trusted, quorum_holds
 
 SIGNED, EXTENDS_HELD, WITNESSED = "signed", "extends-held", "witnessed"
@@ -152,7 +152,20 @@ def _report_head(opened: ReportBundle, trust: Trust) -> CheckedHead | None:
     said = tuple(opened.predicate.get(name) for name in ("origin", "logSize", "logRoot"))
     if said != (checkpoint.origin, checkpoint.size, checkpoint.root.hex()):
         raise ProofError(f"report bundle: its statement is of another checkpoint: {shown(said)}")
-    return _check_head(checkpoint, signed, trust, None)
+    return _check_head(checkpoint, signed, trust, _joined(opened, trust, checkpoint))
+
+
+def _joined(opened: ReportBundle, trust: Trust, checkpoint: tlog.Checkpoint) -> tuple[int, bytes] | None:
+    """(size of the held checkpoint, hashes that join it to this one), made of the leaves, if these give this one."""
+    leaves = opened.files.get(LEAVES_FILE)
+    if leaves is None or trust.held is None:
+        return None
+    if (len(leaves) // HASH_BYTES, tlog.tree_root(leaves)) != (checkpoint.size, checkpoint.root):
+        raise ProofError("report bundle: its leaf hashes do not give the root of its checkpoint")
+    held, _ = tlog.open_checkpoint(trust.held, trust.verifiers)
+    if not 0 < held.size < checkpoint.size:
+        return None
+    return held.size, b"".join(tlog.prove_consistency(leaves, held.size))
 
 
 def _proved_day(opened: ReportBundle, trust: Trust, day: str, said: tuple[int, str], head: CheckedHead | None) -> date:

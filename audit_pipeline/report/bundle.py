@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 from audit_pipeline import tlog
 from audit_pipeline.report.facts import Facts
-from audit_pipeline.tlog.report_bundle import HANDOVERS, format_report_bundle
+from audit_pipeline.tlog.report_bundle import HANDOVERS, LEAVES_FILE, format_report_bundle
 
 
 def evidence_files(facts: Facts) -> Mapping[str, bytes]:
-    """The checkpoint, and each day's last seal with its proof, by name in the bundle."""
+    """The checkpoint, the log's leaf hashes, and each day's last seal with its proof, by name in the bundle."""
     if not facts.checkpoint:
         return {}
     note = facts.checkpoint.encode()
-    files = {"checkpoint": note}
+    files = {"checkpoint": note, LEAVES_FILE: facts.leaves}
     files |= {f"{HANDOVERS}{number}": one.encode() for number, one in enumerate(facts.handovers, 1)}
     for proof in facts.proofs:
         hashes = tuple(bytes.fromhex(one) for one in proof.hashes)

@@ -127,6 +127,8 @@ class Facts:
     """(file, what is wrong) of what was supplied and cannot be read."""
     handovers: tuple[str, ...] = ()
     """From the log's first key to the one in force, in order."""
+    leaves: bytes = b""
+    """The leaf hashes of the log's entries, one after another: what joins any earlier checkpoint to this one."""
 
     @property
     def as_of(self) -> datetime | None:

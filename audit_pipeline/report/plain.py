@@ -13,7 +13,7 @@ SCHEMA = "audit-report/v1"
 
 def render_json(facts: Facts) -> bytes:
     """Equal facts are equal bytes."""
-    others = [field.name for field in fields(facts) if field.name not in ("findings", "catalogue")]
+    others = [field.name for field in fields(facts) if field.name not in ("findings", "catalogue", "leaves")]
     said = {name: plain(getattr(facts, name)) for name in others}
     of_catalogue = [field.name for field in fields(facts.catalogue) if field.name != "controls"]
     catalogue = {name: plain(getattr(facts.catalogue, name)) for name in of_catalogue}

@@ -78,6 +78,7 @@ def _judged(lake: Lake, period: Period, policy: ReportPolicy, read: ReadPeriod, 
         tables=pages,
         register_problems=tuple(sorted(read.register_problems.items())),
         handovers=tuple(one.decode("ascii") for one in read.log.handovers) if read.log else (),
+        leaves=read.log.leaves if read.log else b"",
     )
 
 

@@ -3,6 +3,7 @@
     statement.dsse.json           names every other file with its SHA-256, signed by the log's key
     report.html, report.json, …   the report; `oscal/`, `model_card.md`, `report.pdf`
     checkpoint                    the signed note, byte for byte as it was published
+    leaves                        the leaf hashes of the log's entries: what joins an earlier checkpoint to this one
     proofs/<day>.tlog-proof       where the day's last seal is in the log
     proofs/<day>.seal             the seal itself
     keys/1, keys/2, …             the log's handovers, where its key was rotated
@@ -27,6 +28,7 @@ from audit_pipeline.tlog.keys import Signer, Verifier
 PREDICATE = "urn:rlhf-audit-pipeline:report-bundle:v1"
 STATEMENT_FILE = "statement.dsse.json"
 HANDOVERS = "keys/"
+LEAVES_FILE = "leaves"
 ZIP_MAGIC = b"PK\x03\x04"
 MOST_BYTES = 256 << 20  # a report is a few MB
 _TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip knows

@@ -70,6 +70,7 @@ def complete_facts() -> Facts:
         catalogue=judge.catalogue,
         tables=_pages(judge),
         register_problems=(("incidents.csv", "has no column 'x'"),),
+        leaves=leaves,
     )
 
 

@@ -10,11 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit_pipeline import tlog
-from audit_pipeline.check import check_report, main
+from audit_pipeline.check import EXTENDS_HELD, check_report, main
 from audit_pipeline.errors import ProofError
-from audit_pipeline.report.bundle import bundle_report
+from audit_pipeline.report.bundle import bundle_report, evidence_files
 from audit_pipeline.reporting.making import render
-from audit_pipeline.tlog.report_bundle import STATEMENT_FILE
+from audit_pipeline.tlog.report_bundle import STATEMENT_FILE, format_report_bundle
 from audit_pipeline.tlog.trust import Trust
 from tests.report.complete import DAYS
 from tests.report.made import ORIGIN, SIGNER, complete_facts
@@ -138,3 +138,42 @@ def test_the_command_tells_what_holds_and_what_does_not(
     assert "75 PASS" in capsys.readouterr().out
     assert main([str(tmp_path / "b.zip"), *trust]) == 1
     assert "not the file that was signed" in capsys.readouterr().err
+
+
+def held(size: int, root: bytes) -> Trust:
+    """Trust of somebody who holds a checkpoint that the log's key really signed."""
+    return Trust((SIGNER.verifier,), held=tlog.sign_checkpoint(tlog.Checkpoint(ORIGIN, size, root), SIGNER))
+
+
+def root_of(size: int) -> bytes:
+    return tlog.tree_root(complete_facts().leaves[: 32 * size])
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, len(DAYS) - 1, len(DAYS)])
+def test_an_earlier_checkpoint_of_the_same_log_is_joined_to_the_bundles(bundle: bytes, size: int) -> None:
+    head = check_report(bundle, held(size, root_of(size))).head
+
+    assert head is not None
+    assert EXTENDS_HELD in head.levels
+    assert head.notes == ()
+
+
+def test_a_log_that_was_rewritten_since_is_found_by_who_holds_an_earlier_checkpoint(bundle: bytes) -> None:
+    with pytest.raises(ProofError):
+        check_report(bundle, held(7, bytes(32)))
+
+
+def test_leaves_that_do_not_give_the_signed_root_are_refused_and_a_bundle_without_them_joins_nothing() -> None:
+    facts = complete_facts()
+    wrong = replace(facts, leaves=facts.leaves[:-1] + b"\0")
+    files = {**render(facts, []), **evidence_files(facts)}
+    del files["leaves"]
+    said = {"origin": ORIGIN, "logSize": facts.log_size, "logRoot": facts.log_root}
+
+    with pytest.raises(ProofError, match="leaf hashes do not give the root"):
+        check_report(bundle_report(wrong, render(facts, []), SIGNER), held(7, root_of(7)))
+    head = check_report(format_report_bundle(files, said, SIGNER), held(7, root_of(7))).head
+
+    assert head is not None
+    assert EXTENDS_HELD not in head.levels
+    assert "no consistency proof from yours" in head.notes[0]
