@@ -1,9 +1,12 @@
 """From a real lake to a report: what is sealed and verified counts, and nothing else."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from audit_pipeline import tlog
@@ -11,10 +14,13 @@ from audit_pipeline.audit_trail import take_in_audit_rows
 from audit_pipeline.check import check_report
 from audit_pipeline.lake.declared import CONTROL_FINDINGS, REPORTS
 from audit_pipeline.report.catalogue import load_catalogue
+from audit_pipeline.report.evidence import Evidence, fill, open_database
 from audit_pipeline.report.facts import FAIL, NOT_APPLICABLE, NOT_EVIDENCED, PASS, Facts, Period
+from audit_pipeline.report.judging import Scope, read_scope
 from audit_pipeline.reporting.judged import ReportPolicy
 from audit_pipeline.reporting.making import MadeReport, make_report
 from audit_pipeline.reporting.period import judge_verified
+from audit_pipeline.reporting.reading import read_period
 from audit_pipeline.reporting.recorded import record_findings
 from audit_pipeline.signers import signer_in_force
 from audit_pipeline.sources.landing import Stream
@@ -71,6 +77,12 @@ def supply_all(home: LakeForTests) -> None:
 def judge(home: LakeForTests, period: Period = PERIOD) -> Facts:
     """Verified in this process: another one takes seconds to start."""
     return judge_verified(home.lake, period, POLICY, now=lambda: home.now, entropy=home.entropy, verifying=verify)
+
+
+def scope_of(evidence: Evidence) -> Scope:
+    with open_database() as database:
+        fill(database, evidence)
+        return read_scope(database, PERIOD)
 
 
 def statuses(facts: Facts) -> dict[str, str]:
@@ -177,6 +189,59 @@ def test_tampering_gives_the_notice_and_no_finding_to_quote(home: LakeForTests) 
     assert "Control matrix" not in page
     bundle = (home.places.reports / made.report_id / "report.zip").read_bytes()
     assert check_report(bundle, Trust((tlog.parse_vkey(home.lake.vkey),))).head is None
+
+
+def test_after_a_repair_the_roots_match_again_and_what_failed_is_listed(home: LakeForTests) -> None:
+    supply_all(home)
+    home.run()
+    path = next(home.places.lake.joinpath("restricted", "records").rglob("runs/*/*.parquet"))
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-1])
+    assert judge(home).no_reliance is not None
+
+    path.write_bytes(sound)
+    home.now += timedelta(minutes=5)
+    facts = judge(home)
+
+    assert facts.no_reliance is None
+    assert statuses(facts)["INT-02"] == PASS
+    (row,) = facts.tables["failed_verifications"].rows
+    assert row[1:] == (str(TODAY), str(TODAY), "1", "yes")
+
+
+def test_answers_that_changed_after_their_approval_put_nothing_out_of_scope(home: LakeForTests) -> None:
+    supply_all(home)
+    home.run()
+    evidence = read_period(home.lake, PERIOD, "registers").evidence
+    later = pa.array([TODAY + timedelta(days=1)] * evidence.registers["scope"].num_rows, pa.date32())
+    changed = evidence.registers["scope"].drop_columns("_day").append_column("_day", later)
+
+    approved = [
+        scope_of(replace(evidence, registers={**evidence.registers, "scope": scope})).is_approved
+        for scope in (evidence.registers["scope"], changed)
+    ]
+
+    assert approved == [True, False]
+
+
+def test_a_document_that_changed_after_its_approval_is_not_the_one_on_file(home: LakeForTests) -> None:
+    supply_all(home)
+    home.run()
+    evidence = read_period(home.lake, PERIOD, "registers").evidence
+    sources = evidence.lake["sources"]
+    is_risk = pc.equal(sources["path"], "files/risk.pdf")
+    days = pc.if_else(is_risk, pa.scalar(TODAY + timedelta(days=1), pa.date32()), sources["day"])
+    changed = sources.set_column(sources.schema.get_field_index("day"), "day", days)
+
+    sealed = []
+    for table in (sources, changed):
+        with open_database() as database:
+            fill(database, replace(evidence, lake={**evidence.lake, "sources": table}))
+            sealed += database.execute(
+                "SELECT sealed_day FROM documents WHERE doc_key = 'risk_management_file'"
+            ).fetchall()
+
+    assert sealed == [(TODAY,), (None,)]
 
 
 def test_a_late_segment_is_no_gap_and_is_read_once_it_is_verified(home: LakeForTests) -> None:
