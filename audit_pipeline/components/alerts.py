@@ -70,7 +70,7 @@ def _ticks(context: dg.SensorEvaluationContext, policy: Policy, lake: Lake, now:
 
 WATCHES = (
     Watch("checks_watched", ("check_failed", "check_missing"), "Asset checks that failed or did not run.", _checks),
-    Watch("runs_watched", ("run_failed",), "Runs that failed, until one of the same day goes well.", _runs),
+    Watch("runs_watched", ("run_failed",), "Runs that failed, until one of the same job and day goes well.", _runs),
     Watch("seals_watched", ("seal_missing",), "Days that are not sealed by their hour.", _in_lake(see_seals)),
     Watch(
         "verifications_watched", ("verification_failed",), "Evidence that does not hold.", _in_lake(see_verifications)

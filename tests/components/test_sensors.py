@@ -26,6 +26,7 @@ from tests.components.conftest import QUIET, YESTERDAY, land
 
 ROLLOUTS = b'{"input": "a", "output": "b", "score": 1.0, "step": 1}\n'
 QUICK = ["ingest_day", "records_nothing_lost", "daily_merkle_root"]
+EVIDENCE_HOLDS = "daily_merkle_root:evidence_holds"
 CHANNELS = """\
     channels:
       - {name: hook, kind: webhook, url_env: HOOK_URL, secret_env: HOOK_SECRET}
@@ -165,16 +166,45 @@ def test_a_check_that_fails_is_told_until_it_holds_for_that_day(home: Home) -> N
 
 
 def test_a_check_that_its_run_left_out_is_told(home: Home) -> None:
-    """The run planned it and ended without it, as when somebody cancels it."""
+    """The run planned them and ended without them, as when somebody cancels it."""
     job = home.definitions.resolve_job_def("daily_audit")
     run = home.instance.create_run_for_job(job, tags={"dagster/partition": str(YESTERDAY)})
     assert home.told("checks_watched") == []  # it may still come
     home.instance.report_run_canceled(run)
 
-    fault = ("check_missing", "records:nothing_lost", "warning")
-    assert home.told("checks_watched") == [("raised", *fault)]
+    fault, other = (("check_missing", name, "warning") for name in ("records:nothing_lost", EVIDENCE_HOLDS))
+    assert sorted(home.told("checks_watched")) == [("raised", *other), ("raised", *fault)]
     home.run()
     assert home.told("checks_watched") == [("resolved", *fault)]
+
+
+def test_a_verification_that_its_run_left_out_is_told(home: Home) -> None:
+    """What it would have found is rows, which another sensor reads; that there are none is told here."""
+    job = home.definitions.resolve_job_def("verify_evidence")
+    home.instance.report_run_canceled(home.instance.create_run_for_job(job))
+
+    fault = ("check_missing", EVIDENCE_HOLDS, "warning")
+    assert home.told("checks_watched") == [("raised", *fault)]
+    assert "nothing new" in home.look("checks_watched")
+
+
+def test_controls_that_were_not_judged_are_one_message(home: Home) -> None:
+    job = home.definitions.resolve_job_def("daily_closing")
+    home.instance.report_run_canceled(home.instance.create_run_for_job(job, tags={"dagster/partition": str(YESTERDAY)}))
+
+    assert home.told("checks_watched") == [("raised", "check_missing", "many", "warning")]
+    (alert,) = home.alerts()
+    assert len(alert.items) == 75
+
+
+def test_the_daily_job_makes_up_for_assets_started_by_hand_and_for_no_other_job(home: Home) -> None:
+    tags = {"dagster/partition": "2026-03-04"}
+    for name, status in (("daily_closing", "FAILURE"), ("__ASSET_JOB", "FAILURE"), ("daily_audit", "SUCCESS")):
+        home.instance.add_run(dg.DagsterRun(job_name=name, status=dg.DagsterRunStatus(status), tags=tags))
+
+    assert home.told("runs_watched") == [("raised", "run_failed", "daily_closing", "error")]
+    home.instance.add_run(dg.DagsterRun(job_name="daily_closing", status=dg.DagsterRunStatus.SUCCESS, tags=tags))
+    assert home.told("runs_watched") == [("resolved", "run_failed", "daily_closing", "error")]
 
 
 def test_a_run_that_fails_is_told_until_one_of_the_same_day_goes_well(home: Home) -> None:
