@@ -1,17 +1,14 @@
 """Controls and budgets, by rows such as reports and releases write."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 
-import pyarrow as pa
-
 from audit_pipeline.alerts import Severity
-from audit_pipeline.lake.audit_rows import append_rows
-from audit_pipeline.lake.declared import CONTROL_FINDINGS
 from audit_pipeline.policy import Policy
 from audit_pipeline.releasing.state import BudgetState
 from audit_pipeline.watches.judged import failed_controls, low_budgets, see_controls
 from tests.lakes import LakeForTests
+from tests.watches.judgements import NOW, append_judgements
 
 
 def findings(*statuses: str) -> dict[str, str]:
@@ -35,39 +32,21 @@ def test_a_failed_control_is_cured_by_a_pass_or_by_no_longer_applying() -> None:
     assert findings("PASS", "FAIL", "NOT_APPLICABLE") == {}
 
 
-def appended(lake: LakeForTests, *statuses: str, first: date | None = None, last: date | None = None) -> None:
-    """Judgements of one control, each a commit, of one day unless a report's period is given."""
-    table = lake.lake.open(CONTROL_FINDINGS)
-    for number, status in enumerate(statuses, table.transaction("test") + 1):
-        row = {field.name: _FILLED[field.type] for field in CONTROL_FINDINGS.schema}
-        row |= {"control": "LOG-1", "status": status, "judged_at": NOW + timedelta(minutes=number)}
-        row |= {"first_day": first or NOW.date(), "last_day": last or NOW.date()}
-        rows = pa.Table.from_pylist([row], schema=CONTROL_FINDINGS.schema)
-        assert append_rows(table, "test", number - 1, rows, NOW, lake.entropy(32))
-
-
-NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
-_FILLED = {
-    pa.date32(): NOW.date(), pa.string(): "", pa.int64(): 0, pa.float64(): 0.0, pa.bool_(): False,
-    pa.timestamp("us", tz="UTC"): NOW,
-}  # fmt: skip
-
-
 def test_reports_and_days_of_before_cure_nothing_of_today(lake: LakeForTests) -> None:
-    appended(lake, "PASS", "FAIL")
+    append_judgements(lake.lake, "PASS", "FAIL")
     today = see_controls(NO_POLICY, lake.lake, NOW, {})
     before = NOW.date() - timedelta(days=30)
-    appended(lake, "PASS", first=before, last=NOW.date())
-    appended(lake, "PASS", first=before, last=before)
+    append_judgements(lake.lake, "PASS", first=before)
+    append_judgements(lake.lake, "PASS", first=before, last=before)
 
     assert [fault.item for fault in today.faults] == ["LOG-1"]
     assert see_controls(NO_POLICY, lake.lake, NOW, today.memory).faults == today.faults
 
 
 def test_judgements_are_read_from_where_the_last_look_ended(lake: LakeForTests) -> None:
-    appended(lake, "PASS")
+    append_judgements(lake.lake, "PASS")
     first = see_controls(NO_POLICY, lake.lake, NOW, {})
-    appended(lake, "FAIL")
+    append_judgements(lake.lake, "FAIL")
     second = see_controls(NO_POLICY, lake.lake, NOW, first.memory)
 
     assert first.faults == []
