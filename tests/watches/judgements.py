@@ -11,13 +11,14 @@ from audit_pipeline.lake.opened import Lake
 
 CONTROL = "LOG-1"
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
+TODAY = NOW.date()
 _FILLED = {
     pa.date32(): NOW.date(), pa.string(): "", pa.int64(): 0, pa.float64(): 0.0, pa.bool_(): False,
     pa.timestamp("us", tz="UTC"): NOW,
 }  # fmt: skip
 
 
-def append_judgements(lake: Lake, *statuses: str, first: date = NOW.date(), last: date = NOW.date()) -> None:
+def append_judgements(lake: Lake, *statuses: str, first: date = TODAY, last: date = TODAY) -> None:
     """Judgements of one control of these days, each a commit and a minute later than the one before."""
     table = lake.open(CONTROL_FINDINGS)
     for number, status in enumerate(statuses, table.transaction("test") + 1):
