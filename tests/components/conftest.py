@@ -20,10 +20,14 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A policy folder with a key; the environment says nothing. Data quality has tests of its own: it takes seconds."""
+    """A policy folder with a key; the environment says nothing."""
     for name in ("AUDIT_POLICY", "AUDIT_HOME", "AUDIT_PROFILE", "AUDIT_KEY_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)
-    root = tmp_path / "project"
+    return make_project(tmp_path / "project")
+
+
+def make_project(root: Path) -> Path:
+    """A policy folder with a key, without data quality: it has tests of its own and takes seconds."""
     init_project(root)
     shutil.rmtree(root / "assets/quality")
     make_keys(load_policy(root, {}).places.keys, "example.com/audit", os.urandom, None)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,27 +24,31 @@ from audit_pipeline.policy import load_policy
 from audit_pipeline.verifications import record_verification
 from audit_pipeline.verify import Verification
 from tests.channels.conftest import Receiver, receiving
-from tests.components.conftest import QUIET, YESTERDAY, land
+from tests.components.conftest import QUIET, YESTERDAY, land, make_project
 
 ROLLOUTS = b'{"input": "a", "output": "b", "score": 1.0, "step": 1}\n'
 QUICK = ["ingest_day", "records_nothing_lost", "daily_merkle_root"]
 EVIDENCE_HOLDS = "daily_merkle_root:evidence_holds"
 CHANNELS = """\
-    channels:
-      - {name: hook, kind: webhook, url_env: HOOK_URL, secret_env: HOOK_SECRET}
-    routes: {critical: [hook], error: [hook], warning: [hook]}
-    settle_minutes: 0
+  channels:
+    - {name: hook, kind: webhook, url_env: HOOK_URL, secret_env: HOOK_SECRET}
+  routes: {critical: [hook], error: [hook], warning: [hook]}
+  settle_minutes: 0
 """
 
 
 class Home:
     """A project with a webhook, its definitions, and an instance in a folder."""
 
-    def __init__(self, project: Path, instance: dg.DagsterInstance, receiver: Receiver) -> None:
-        self.project, self.instance, self.receiver = project, instance, receiver
-        self.definitions = build_definitions(project)
-        self.repository = self.definitions.get_repository_def()
+    def __init__(
+        self, project: Path, definitions: dg.Definitions, instance: dg.DagsterInstance, receiver: Receiver
+    ) -> None:
+        self.project, self.definitions, self.instance, self.receiver = project, definitions, instance, receiver
         self.cursors: dict[str, str | None] = {}
+
+    @property
+    def repository(self) -> dg.RepositoryDefinition:
+        return self.definitions.get_repository_def()
 
     @property
     def lake(self) -> Lake:
@@ -86,19 +92,54 @@ class Home:
         return finished.success
 
 
-@pytest.fixture
-def home(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What every test begins with, made once: to load definitions and to make an instance's tables takes seconds."""
+
+    project: Path
+    definitions: dg.Definitions
+    kept: Path
+    instance: Path
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    folder = tmp_path_factory.mktemp("sensors")
+    project = make_project(folder / "project")
     file = project / "assets/alerts/defs.yaml"
-    file.write_text(file.read_text() + CHANNELS.replace("    ", "  ", 1).replace("\n    ", "\n  "))
-    with receiving() as receiver, dg.instance_for_test(temp_dir=str(_made(tmp_path / "instance"))) as instance:
+    file.write_text(file.read_text() + CHANNELS)
+    shutil.copytree(project, folder / "kept")
+    (folder / "instance").mkdir()
+    with dg.instance_for_test(temp_dir=str(folder / "instance")):
+        pass
+    return Template(project, build_definitions(project), folder / "kept", folder / "instance")
+
+
+@pytest.fixture
+def project(template: Template, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The template's project as it was made; the environment says nothing but the secrets of its channel."""
+    for name in ("AUDIT_POLICY", "AUDIT_HOME", "AUDIT_PROFILE", "AUDIT_KEY_PASSPHRASE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    shutil.rmtree(template.project)
+    return Path(shutil.copytree(template.kept, template.project))
+
+
+@pytest.fixture
+def home(project: Path, template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """With an instance in a folder, as users have it: for sensors that read the instance."""
+    folder = shutil.copytree(template.instance, tmp_path / "instance")
+    with receiving() as receiver, dg.instance_for_test(temp_dir=str(folder)) as instance:
         monkeypatch.setenv("HOOK_URL", receiver.url)
-        monkeypatch.setenv("HOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-        yield Home(project, instance, receiver)
+        yield Home(project, template.definitions, instance, receiver)
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+@pytest.fixture
+def quick_home(project: Path, template: Template, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """With an instance in memory, in which a run takes a third of the time: for sensors that read the lake alone."""
+    with receiving() as receiver, dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setenv("HOOK_URL", receiver.url)
+        yield Home(project, template.definitions, instance, receiver)
 
 
 def test_nothing_wrong_gives_no_alert(home: Home) -> None:
@@ -130,25 +171,31 @@ def test_a_flipped_byte_is_told_once_and_its_repair_once(home: Home) -> None:
     assert alert.items == (str(YESTERDAY),)
 
 
-def test_a_verification_of_other_days_does_not_clear_a_failed_one(home: Home) -> None:
+def test_a_verification_of_other_days_does_not_clear_a_failed_one(quick_home: Home) -> None:
     def verified(first: object, last: object, *problems: object) -> None:
         found = Verification((), (), problems, 0, 0, 0, 0, 0, 0, 0, "")  # type: ignore[arg-type]
         record_verification(
-            home.lake, found, YESTERDAY, first=first, last=last, now=lambda: datetime.now(UTC), entropy=system_entropy
+            quick_home.lake,
+            found,
+            YESTERDAY,
+            first=first,
+            last=last,
+            now=lambda: datetime.now(UTC),
+            entropy=system_entropy,
         )
 
-    land(home.project, "a.jsonl", ROLLOUTS)
-    home.run()
+    land(quick_home.project, "a.jsonl", ROLLOUTS)
+    quick_home.run()
     (problem,) = [type("Problem", (), {"message": "m"})()]
     verified(YESTERDAY, YESTERDAY, problem)
     verified(YESTERDAY - timedelta(days=3), YESTERDAY - timedelta(days=1))
-    home.look("verifications_watched")
-    assert [alert.is_open for alert in home.alerts()] == [True]
+    quick_home.look("verifications_watched")
+    assert [alert.is_open for alert in quick_home.alerts()] == [True]
 
     verified(YESTERDAY - timedelta(days=3), YESTERDAY)
-    home.look("verifications_watched")
+    quick_home.look("verifications_watched")
 
-    assert [alert.is_open for alert in home.alerts()] == [False]
+    assert [alert.is_open for alert in quick_home.alerts()] == [False]
 
 
 def test_a_check_that_fails_is_told_until_it_holds_for_that_day(home: Home) -> None:
@@ -236,62 +283,62 @@ def test_a_run_that_dagster_will_retry_is_no_fault_yet(home: Home) -> None:
     assert home.told("runs_watched") == []
 
 
-def test_a_day_that_is_not_sealed_by_its_hour_is_told(home: Home) -> None:
-    file = home.project / "assets/alerts/defs.yaml"
+def test_a_day_that_is_not_sealed_by_its_hour_is_told(quick_home: Home) -> None:
+    file = quick_home.project / "assets/alerts/defs.yaml"
     file.write_text(file.read_text().replace("sealed_by_hour: 6", "sealed_by_hour: 0"))
-    home.run(YESTERDAY - timedelta(days=2))
-    home.run(YESTERDAY)
+    quick_home.run(YESTERDAY - timedelta(days=2))
+    quick_home.run(YESTERDAY)
 
     fault = ("seal_missing", "daily_merkle_root", "critical")
-    assert home.told("seals_watched") == [("raised", *fault)]
-    (alert,) = home.alerts()
+    assert quick_home.told("seals_watched") == [("raised", *fault)]
+    (alert,) = quick_home.alerts()
     assert alert.items == (str(YESTERDAY - timedelta(days=1)),)
-    home.run(YESTERDAY - timedelta(days=1))
-    assert home.told("seals_watched") == [("resolved", *fault)]
+    quick_home.run(YESTERDAY - timedelta(days=1))
+    assert quick_home.told("seals_watched") == [("resolved", *fault)]
 
 
-def test_a_source_that_was_truncated_is_told_once_and_stays_until_acknowledged(home: Home) -> None:
-    land(home.project, "a.jsonl", ROLLOUTS * 3)
-    home.run()
-    home.look("arrivals_watched")
-    land(home.project, "a.jsonl", b'{"other": 1}\n')
-    home.run()
+def test_a_source_that_was_truncated_is_told_once_and_stays_until_acknowledged(quick_home: Home) -> None:
+    land(quick_home.project, "a.jsonl", ROLLOUTS * 3)
+    quick_home.run()
+    quick_home.look("arrivals_watched")
+    land(quick_home.project, "a.jsonl", b'{"other": 1}\n')
+    quick_home.run()
 
-    assert home.told("arrivals_watched") == [("raised", "source_rewritten", "runs", "error")]
-    assert home.told("arrivals_watched") == []
-    home.cursors.clear()  # a look that remembers nothing
-    assert home.told("arrivals_watched") == []
-    (alert,) = home.alerts()
+    assert quick_home.told("arrivals_watched") == [("raised", "source_rewritten", "runs", "error")]
+    assert quick_home.told("arrivals_watched") == []
+    quick_home.cursors.clear()  # a look that remembers nothing
+    assert quick_home.told("arrivals_watched") == []
+    (alert,) = quick_home.alerts()
     assert alert.is_open
 
 
-def test_a_source_that_grows_is_no_fault(home: Home) -> None:
-    land(home.project, "a.jsonl", ROLLOUTS)
-    home.run()
-    land(home.project, "a.jsonl", ROLLOUTS * 3)
-    home.run()
+def test_a_source_that_grows_is_no_fault(quick_home: Home) -> None:
+    land(quick_home.project, "a.jsonl", ROLLOUTS)
+    quick_home.run()
+    land(quick_home.project, "a.jsonl", ROLLOUTS * 3)
+    quick_home.run()
 
-    assert home.told("arrivals_watched") == []
+    assert quick_home.told("arrivals_watched") == []
 
 
-def test_a_stream_that_is_silent_is_told_until_something_comes(home: Home) -> None:
-    file = home.project / "assets/run_logs/defs.yaml"
+def test_a_stream_that_is_silent_is_told_until_something_comes(quick_home: Home) -> None:
+    file = quick_home.project / "assets/run_logs/defs.yaml"
     file.write_text(file.read_text() + '    - {name: votes, path: "votes/{date}/**"}\n')
-    home.definitions = build_definitions(home.project)
-    land(home.project, "a.jsonl", ROLLOUTS)
-    home.run()
-    home.look("arrivals_watched")
-    home.cursors["arrivals_watched"] = shifted(home.cursors["arrivals_watched"], hours=49)
+    quick_home.definitions = build_definitions(quick_home.project)
+    land(quick_home.project, "a.jsonl", ROLLOUTS)
+    quick_home.run()
+    quick_home.look("arrivals_watched")
+    quick_home.cursors["arrivals_watched"] = shifted(quick_home.cursors["arrivals_watched"], hours=49)
 
-    told = sorted(home.told("arrivals_watched"))
+    told = sorted(quick_home.told("arrivals_watched"))
 
     assert told == [
         ("raised", "stream_silent", "runs", "warning"),
         ("raised", "stream_silent", "votes", "warning"),
     ]
-    land(home.project, "b.jsonl", ROLLOUTS)
-    home.run()
-    assert home.told("arrivals_watched") == [("resolved", "stream_silent", "runs", "warning")]
+    land(quick_home.project, "b.jsonl", ROLLOUTS)
+    quick_home.run()
+    assert quick_home.told("arrivals_watched") == [("resolved", "stream_silent", "runs", "warning")]
 
 
 def shifted(cursor: str | None, **earlier: int) -> str:
@@ -360,26 +407,26 @@ def test_a_secret_that_is_not_set_fails_that_channel_and_says_which(
     ]
 
 
-def test_a_message_has_no_contents_of_records(home: Home) -> None:
-    land(home.project, "a.jsonl", b'{"secret": "do-not-tell"}\n' * 3)
-    home.run()
-    land(home.project, "a.jsonl", b'{"secret": "do-not-tell-either"}\n')
-    home.run()
-    home.told("arrivals_watched")
+def test_a_message_has_no_contents_of_records(quick_home: Home) -> None:
+    land(quick_home.project, "a.jsonl", b'{"secret": "do-not-tell"}\n' * 3)
+    quick_home.run()
+    land(quick_home.project, "a.jsonl", b'{"secret": "do-not-tell-either"}\n')
+    quick_home.run()
+    quick_home.told("arrivals_watched")
 
-    assert home.receiver.bodies
-    assert not [body for body in home.receiver.bodies if b"do-not-tell" in body]
+    assert quick_home.receiver.bodies
+    assert not [body for body in quick_home.receiver.bodies if b"do-not-tell" in body]
 
 
-def test_alerts_of_one_day_are_sealed_with_the_next_day(home: Home) -> None:
-    land(home.project, "a.jsonl", ROLLOUTS)
-    home.run(YESTERDAY - timedelta(days=1))
-    home.instance.add_run(dg.DagsterRun(job_name="daily_audit", status=dg.DagsterRunStatus.FAILURE))
-    home.told("runs_watched")
+def test_alerts_of_one_day_are_sealed_with_the_next_day(quick_home: Home) -> None:
+    land(quick_home.project, "a.jsonl", ROLLOUTS)
+    quick_home.run(YESTERDAY - timedelta(days=1))
+    quick_home.instance.add_run(dg.DagsterRun(job_name="daily_audit", status=dg.DagsterRunStatus.FAILURE))
+    quick_home.told("runs_watched")
 
-    assert home.run(YESTERDAY)
+    assert quick_home.run(YESTERDAY)
 
-    paths = home.lake.find_named("sources").read(["path"])["path"].to_pylist()  # type: ignore[union-attr]
+    paths = quick_home.lake.find_named("sources").read(["path"])["path"].to_pylist()  # type: ignore[union-attr]
     assert "alerts/00000000000000000001.jsonl" in paths
 
 
