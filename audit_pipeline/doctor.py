@@ -12,6 +12,7 @@ import dagster as dg
 from audit_pipeline.alert_rows import read_alerts
 from audit_pipeline.alerts import dead_channels
 from audit_pipeline.components.alerts import TELL_SENSOR
+from audit_pipeline.components.daily_audit import CLOSING_SCHEDULE, SCHEDULE
 from audit_pipeline.errors import AuditError, InputError, PolicyError, StorageError
 from audit_pipeline.lake.keys import load_person_keys
 from audit_pipeline.lake.opened import open_lake
@@ -131,7 +132,6 @@ def _daemon(instance: dg.DagsterInstance, now: datetime) -> Iterator[Line]:
     newest = next(iter(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)), None)
     is_late = newest is None or now.timestamp() - newest.timestamp > _LONG_AGO.total_seconds()
     yield Line("daemon", "does not tick; start dagster-daemon" if is_late else "ticks", is_wrong=is_late)
-    if "daily_audit_schedule" not in states:
-        yield Line(
-            "schedule", "daily_audit_schedule is off; turn it on, or run `audit-pipeline run` daily", is_wrong=True
-        )
+    if off := [name for name in (SCHEDULE, CLOSING_SCHEDULE) if name not in states]:
+        said = f"{', '.join(off)}: off; turn on in the UI, or run `audit-pipeline run` daily"
+        yield Line("schedules", said, is_wrong=True)

@@ -30,6 +30,7 @@ from audit_pipeline.components.daily_seal import VERIFY_OP
 from audit_pipeline.components.new_logs import STILL_FOR, fingerprints
 from audit_pipeline.definitions import build_definitions
 from audit_pipeline.demo import flip_bit
+from audit_pipeline.doctor import examine
 from audit_pipeline.ingest import ingest_day
 from audit_pipeline.inventory import take_inventory
 from audit_pipeline.lake.keys import make_keys
@@ -302,3 +303,6 @@ def test_each_planted_fault_is_told_once_and_so_is_its_cure(tmp_path: Path) -> N
             dev.launch_verification()
             dev.wait_for(lambda: len(receiver.bodies) > 2 * len(FAULTS))
             assert told(receiver) == sorted([*raised, *resolved, ("raised", *RED), ("resolved", *RED)])
+            lines = {line.what: line for line in examine(policy, environ, None, datetime.now(UTC))}
+            assert (lines["daemon"].said, lines["daemon"].is_wrong) == ("ticks", False)
+            assert "daily_audit_schedule, daily_closing_schedule: off" in lines["schedules"].said

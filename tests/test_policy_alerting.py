@@ -26,6 +26,7 @@ attributes:
     error: [chat]
   escalate: {after_minutes: 30, to: [pager]}
   quiet: {start: "20:00", end: "07:00", timezone: Europe/Berlin}
+  watch: {silent_hours_of: {registers: 8784}}
 """
 
 
@@ -110,6 +111,7 @@ def test_a_secret_is_not_sent_in_the_clear_nor_a_file_opened(root: Path, url: st
         ('end: "07:00"', 'end: "25:00"', "quiet.end"),
         ("sender: a@example.com", "sender: a@example.com, security: none, user_env: U, password_env: P", "as it is"),
         ("engine_id: 80001f8804", "engine_id: xyz", "engine_id"),
+        ("{registers: 8784}", "{registers: 0}", "silent_hours_of"),
     ],
 )
 def test_what_is_wrong_is_refused_with_file_and_line(root: Path, old: str, new: str, message: str) -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from audit_pipeline.components.daily_seal import EVIDENCE_HOLDS, SEAL_ASSET, VERIFY_OP
 from audit_pipeline.components.new_logs import new_logs_sensor
-from audit_pipeline.components.opening import open_policy
+from audit_pipeline.components.opening import open_policy, utc_now
 from audit_pipeline.components.run_logs import INGEST_OP, landed_days
 from audit_pipeline.ingest import days_to_run
 from audit_pipeline.lake.declared import SEALS
@@ -73,13 +73,15 @@ def _daily_schedules(root: Path, job: Any) -> list[dg.ScheduleDefinition]:
     def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         """The day that has just ended, and earlier ones with something to do: files came late, or nights were missed.
 
-        With `end_offset=1` the last partition is the day that has just begun.
+        With `end_offset=1` the last partition is the day that has just begun. Dagster makes up for missed ticks, up to
+        five at once, and each asks for all the days that wait: run keys of one day's asking name a day once.
         """
         today = context.scheduled_execution_time.astimezone(UTC).date()
         policy, lake = open_policy(root)
         waiting = days_to_run(lake, policy.streams, policy.start, today=today)
         days = sorted({today - timedelta(days=1), *(day for day in waiting if day < today)})
-        return [dg.RunRequest(run_key=f"{today} {day}", partition_key=day.isoformat()) for day in days]
+        asked = utc_now().astimezone(UTC).date()
+        return [dg.RunRequest(run_key=f"{asked} {day}", partition_key=day.isoformat()) for day in days]
 
     @dg.schedule(name=WEEKLY_SCHEDULE, cron_schedule=EVERY_SUNDAY, execution_timezone="UTC", job=job)
     def weekly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:

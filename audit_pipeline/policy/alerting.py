@@ -205,7 +205,9 @@ class WatchAttributes(BaseModel):
 
     sealed_by_hour: int = Field(default=6, ge=0, le=23, description="UTC hour by which the day before is sealed.")
     silent_hours: int = Field(default=48, ge=1, description="A stream without new bytes for so long is silent.")
-    silent_hours_of: dict[str, int] = Field(default_factory=dict, description="The same for single streams.")
+    silent_hours_of: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="The same for single streams."
+    )
     full_percent: int = Field(default=90, ge=1, le=99, description="A disk this full is a fault, at 97 a critical one.")
     budget_percent: int = Field(default=80, ge=1, le=100, description="So much of a privacy budget spent is a fault.")
     interval_s: int = Field(default=60, ge=5, description="How often the sensors look.")

@@ -1,14 +1,15 @@
 """From faults to what people receive: once, to the right channel, and never lost."""
 
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_pipeline.alerts import KINDS as ALL_KINDS
-from audit_pipeline.alerts import AlertRow, Fault, Rules, Severity, acknowledge
+from audit_pipeline.alerts import AlertRow, Fault, Quiet, Rules, Severity, acknowledge
 from audit_pipeline.errors import InputError
 from audit_pipeline.records import schemas
 from tests.alerts.conftest import World, fault
@@ -208,6 +209,19 @@ def test_in_quiet_hours_all_but_critical_waits_for_the_morning(night: World) -> 
     night.wait(hours=8)
 
     assert [title for _, _, title in night.tell()] == [TITLE, "[CRITICAL] an asset check failed: seal"]
+
+
+@pytest.mark.parametrize(
+    ("hour", "start", "end", "waits"),
+    [
+        (19, 20, 7, False), (20, 20, 7, True), (0, 20, 7, True), (6, 20, 7, True), (7, 20, 7, False),
+        (11, 12, 14, False), (12, 12, 14, True), (13, 12, 14, True), (14, 12, 14, False),
+    ],
+)  # fmt: skip
+def test_quiet_hours_may_go_over_midnight(hour: int, start: int, end: int, waits: bool) -> None:
+    quiet = Quiet(time(start), time(end), ZoneInfo("UTC"), Severity.CRITICAL)
+
+    assert quiet.holds_back(Severity.ERROR, datetime(2026, 3, 5, hour, tzinfo=UTC)) is waits
 
 
 def test_a_channel_that_is_down_is_tried_again_with_growing_pauses(world: World) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 import textwrap
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -144,6 +144,29 @@ def test_the_nightly_run_is_for_the_day_before(definitions: dg.Definitions) -> N
     assert schedule.cron_schedule == "30 0 * * *"
     assert schedule.execution_timezone == "UTC"
     assert [request.partition_key for request in requests] == ["2026-03-04"]
+
+
+def test_nights_that_were_missed_and_late_files_are_caught_up_each_day_once(project: Path) -> None:
+    """After some nights Dagster ticks for each that it missed, all at once."""
+    landing = load_policy(project, {}).places.landing
+    for day in ("2026-02-10", "2026-03-02", "2026-03-03"):
+        (landing / "runs" / day).mkdir(parents=True)
+        (landing / "runs" / day / "a.jsonl").write_text("{}\n")
+    repository = build_definitions(project).get_repository_def()
+    schedule = repository.get_schedule_def("daily_audit_schedule")
+    keys: dict[str, set[str | None]] = {}
+
+    for tick in (3, 4, 5):
+        at = datetime(2026, 3, tick, 0, 30, tzinfo=UTC)
+        context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+        requests = schedule.evaluate_tick(context).run_requests
+        for request in requests:
+            keys.setdefault(request.partition_key or "", set()).add(request.run_key)
+
+    days = [request.partition_key for request in requests]
+    # From the first day with files on, none is left out: a day without files is sealed as empty.
+    assert days == [str(date(2026, 2, 10) + timedelta(days=n)) for n in range(23)]
+    assert {len(found) for found in keys.values()} == {1}
 
 
 def test_the_weekly_run_reads_every_day_that_still_has_files(project: Path) -> None:
