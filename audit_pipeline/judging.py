@@ -166,8 +166,11 @@ def _parts(lake: Lake, name: str, columns: Sequence[str], day: date) -> Iterator
     if (table := lake.find(EVENTS[name])) is None:
         return
     for file in table.files_of_day(day):
-        rows = table.read_file(file, list(dict.fromkeys(["day", *columns])))
-        yield rows.filter(pc.equal(rows["day"], day)).select(list(columns))
+        yield _of_day(table.read_file(file, list(dict.fromkeys(["day", *columns]))), day).select(list(columns))
+
+
+def _of_day(rows: pa.Table, day: date) -> pa.Table:
+    return rows.filter(pc.equal(rows["day"], day))
 
 
 def _basis(

@@ -44,6 +44,7 @@ def day_database(
             database.execute(MACROS)
             for name, (schema, parts) in tables.items():
                 _fill(database, name, schema, parts)
+            pa.default_memory_pool().release_unused()  # what reading took; from here on DuckDB needs it
             database.execute("SET enable_external_access = false")
             database.execute("SET lock_configuration = true")
             yield database
@@ -53,3 +54,4 @@ def _fill(database: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, par
     database.from_arrow(schema.empty_table()).create(name)
     for part in parts:
         database.from_arrow(part).insert_into(name)
+        del part  # else it is there until the next has been read: twice the memory
