@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from audit_pipeline.components import specs
 from audit_pipeline.components.charts import interval_chart
@@ -45,6 +45,39 @@ MANIFEST = "audit/manifest"
 BUDGET = "audit/budget"
 
 
+class PrivacySummariesParams(BaseModel):
+    """What `dg scaffold` may be told."""
+
+    start: date | None = Field(default=None, description="First day, the same as that of RunLogs (default: today).")
+    max_rows: int = Field(
+        default=50, description="Rows of one annotator that count in a week: public, so not to be taken from the data."
+    )
+
+
+class PrivacySummariesScaffolder(dg.Scaffolder[PrivacySummariesParams]):
+    """Writes a defs.yaml with one weekly release, of which 52 are a year's default budget."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[PrivacySummariesParams]:
+        return PrivacySummariesParams
+
+    def scaffold(self, request: dg.ScaffoldRequest[PrivacySummariesParams]) -> None:
+        start = request.params.start or utc_now().date()
+        release = {
+            "name": "annotator_summaries",
+            "window": "weekly",
+            "rho": 0.0096,
+            "max_rows": request.params.max_rows,
+            "max_windows": 52,
+            "statistics": [
+                {"name": "annotators", "statistic": "distinct_annotators", "share": "1/2"},
+                {"name": "judgements", "statistic": "count", "share": "1/2"},
+            ],
+        }
+        dg.scaffold_component(request, {"start": start.isoformat(), "budget": {"rho": 0.5}, "releases": [release]})
+
+
+@dg.scaffold_with(PrivacySummariesScaffolder)
 class PrivacySummaries(dg.Component, dg.Model, dg.Resolvable):
     """Publishes differentially private summaries of annotations, each window of each release once."""
 

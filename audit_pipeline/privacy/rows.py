@@ -83,7 +83,8 @@ class BoundedRows:
         batches = (batch for table in given for batch in table.to_batches())
         self._database.register("given", pa.RecordBatchReader.from_batches(schema, batches))
         kept = ", ".join(["annotator", f"{_HASH} AS hash", *(_MADE.get(name, name) for name in sorted(columns))])
-        self._run(f"CREATE TABLE bounded AS SELECT {kept} FROM given WHERE {_HASH} IS NOT NULL")
+        self._run(f"CREATE TABLE bounded AS SELECT {kept} FROM given")
+        self._run("DELETE FROM bounded WHERE hash IS NULL")  # as a condition above, each hash would be read twice
         # Most annotators have no row too many, so that few rows are put in order.
         self._run(f"""
             DELETE FROM bounded WHERE rowid IN (

@@ -106,3 +106,25 @@ def test_another_project_scaffolds_our_components_and_loads_their_assets(other_p
     checks = {check["name"] for check in listed["asset_checks"]}
     assert checks >= {"nothing_lost", "evidence_holds", "int_01", "gdpr_17_01"}
     assert len(checks) == 2 + 75
+
+
+def test_another_project_scaffolds_suites_and_summaries(other_project: Path, tmp_path: Path) -> None:
+    python_path = [REPOSITORY, other_project.parent / "installed", other_project / "src"]
+    arguments = {"folder": other_project, "python_path": python_path, "home": tmp_path}
+    suite = {"name": "annotations", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "day"}}]}
+    (other_project / "expectations").mkdir()
+    (other_project / "expectations" / "annotations.json").write_text(json.dumps(suite))
+    summaries = ["scaffold", "defs", "audit_pipeline.components.PrivacySummaries", "summaries", "--max-rows", "20"]
+    quality = ["scaffold", "defs", "audit_pipeline.components.ExpectationSuites", "quality"]
+
+    run_dg(*summaries, "--start", "2026-02-01", **arguments)  # type: ignore[arg-type]
+    run_dg(*quality, "--start", "2026-02-01", **arguments)  # type: ignore[arg-type]
+
+    (release,) = yaml.safe_load((other_project / "src/other/defs/summaries/defs.yaml").read_text())["attributes"][
+        "releases"
+    ]
+    assert (release["max_rows"], release["max_windows"]) == (20, 52)
+    listed = json.loads(run_dg("list", "defs", "--json", **arguments))  # type: ignore[arg-type]
+    assert {asset["asset_key"] for asset in listed["assets"]} >= {"annotator_summaries", "quality_findings"}
+    assert {check["name"] for check in listed["asset_checks"]} == {"budget_left", "column_to_exist_day"}
+    assert {job["name"] for job in listed["jobs"]} == {"weekly_releases"}
