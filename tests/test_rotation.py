@@ -302,9 +302,10 @@ def test_a_turn_that_was_cut_off_before_midnight_is_finished_after_it(
     def cut_off(*_: object) -> None:
         raise StorageError("the fault")
 
-    with monkeypatch.context() as patched, pytest.raises(StorageError, match="the fault"):
+    with monkeypatch.context() as patched:
         patched.setattr(rotation, "append_draft", cut_off)
-        getattr(sealed, turn)()
+        with pytest.raises(StorageError, match="the fault"):
+            getattr(sealed, turn)()
     sealed.now += timedelta(days=1)
 
     getattr(sealed, turn)()
