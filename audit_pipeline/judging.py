@@ -94,7 +94,7 @@ def blocking_failures(lake: Lake, first: date, last: date) -> list[tuple[date, s
     if (table := lake.find(QUALITY_FINDINGS)) is None:
         return []
     columns = ["day", "judged_table", "expectation", "is_blocking", "state", "round"]
-    rows = newest_rounds(table.read_days(columns, first, last).to_pylist())
+    rows = newest_rounds(table, table.read_days(columns, first, last).to_pylist())
     return sorted(
         (row["day"], row["judged_table"], row["expectation"])
         for row in rows
@@ -115,12 +115,10 @@ def newest_judged_day(lake: Lake) -> date:
     return max(days)
 
 
-def newest_rounds(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Of each day's rows those of its newest judgement."""
+def newest_rounds(table: OpenTable, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of each day's rows those of its newest judgement, which the table counts: a row may say any number."""
     rows = list(rows)
-    newest: dict[date, int] = {}
-    for row in rows:
-        newest[row["day"]] = max(newest.get(row["day"], 0), row["round"])
+    newest = {day: table.transaction(_app(day)) for day in {row["day"] for row in rows}}
     return [row for row in rows if row["round"] == newest[row["day"]]]
 
 
@@ -132,7 +130,7 @@ def usual_values(table: OpenTable, day: date, suites: Iterable[Suite]) -> dict[s
     longest = max(one.past.days for _, one in compared if one.past)
     columns = ["day", "judged_table", "expectation", "observed_value", "names", "state", "round"]
     before = table.read_days(columns, day - timedelta(days=longest), day - timedelta(days=1))
-    rows = newest_rounds(before.to_pylist())
+    rows = newest_rounds(table, before.to_pylist())
     usual: dict[str, dict[str, Any]] = {}
     for name, one in compared:
         assert one.past is not None

@@ -65,6 +65,21 @@ def record_verification(
     raise StorageError(f"{lake.places.lake}: no verification could be recorded in {_ATTEMPTS} attempts; run again")
 
 
+def said_at(lake: Lake, found: Verification, first: date | None, last: date | None, now: datetime) -> datetime:
+    """When the table first said what was just found of these days, and nothing else since; `now` where it does not."""
+    rows = lake.open(VERIFICATIONS).read(["first_day", "last_day", "verified_at", "problems", "levels"]).to_pylist()
+    # A row of times to come is none of ours.
+    of_days = [
+        row for row in rows if (row["first_day"], row["last_day"]) == (first, last) and row["verified_at"] <= now
+    ]
+    newest = max(of_days, key=lambda row: row["verified_at"], default=None)
+    is_this = newest is not None and (newest["problems"], newest["levels"]) == (
+        len(found.problems),
+        " ".join(found.levels),
+    )
+    return newest["verified_at"] if newest is not None and is_this else now
+
+
 def _says_of(row: Mapping[str, Any], first: date | None, last: date | None, *, wider: bool) -> bool:
     """Whether a row is of these days, or, where `wider`, of these and others."""
     if not wider:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from audit_pipeline.audit_trail import take_in_audit_rows
 from audit_pipeline.judging import JudgedDay, blocking_failures, judge_day, write_page
-from audit_pipeline.lake.audit_rows import audit_file
+from audit_pipeline.lake.audit_rows import append_rows, audit_file
 from audit_pipeline.lake.declared import QUALITY_FINDINGS
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.policy.suites import load_suites
@@ -128,6 +129,22 @@ def test_late_rows_are_judged_and_the_newest_judgement_counts(lake: LakeForTests
     late = land_and_judge(lake, suites, DIVERGED)
 
     assert (late.is_new, late.round, states(late)["divergence_hidden"]) == (True, 2, "failed")
+    assert blocking_failures(lake.lake, TODAY, TODAY) == [(TODAY, "policy_updates", "divergence_hidden")]
+
+
+def test_a_planted_judgement_that_outranks_all_is_found_and_hides_nothing_for_good(
+    lake: LakeForTests, suites: tuple[Suite, ...]
+) -> None:
+    land_and_judge(lake, suites, SOUND)
+    table = lake.lake.open(QUALITY_FINDINGS)
+    rows = table.read(QUALITY_FINDINGS.schema.names, TODAY)
+    planted = rows.set_column(rows.schema.names.index("round"), "round", pa.array([10**9] * len(rows), pa.int64()))
+    assert append_rows(table, f"quality/{TODAY}", 1, planted.cast(QUALITY_FINDINGS.schema), lake.now, bytes(32))
+
+    found = [problem.message for problem in lake.verify().problems]
+    land_and_judge(lake, suites, DIVERGED)
+
+    assert any("is not judgement 2 of its day" in message for message in found)
     assert blocking_failures(lake.lake, TODAY, TODAY) == [(TODAY, "policy_updates", "divergence_hidden")]
 
 

@@ -10,6 +10,9 @@ Needs the standard library and `cryptography` alone: install the wheel with `--n
 """
 
 from audit_pipeline.check.checking import (
+    EXTENDS_HELD,
+    SIGNED,
+    WITNESSED,
     CheckedBundle,
     CheckedDay,
     CheckedHead,
@@ -23,6 +26,9 @@ from audit_pipeline.check.checking import (
 from audit_pipeline.check.command import check_files, main
 
 __all__ = [
+    "EXTENDS_HELD",
+    "SIGNED",
+    "WITNESSED",
     "CheckedBundle",
     "CheckedDay",
     "CheckedHead",

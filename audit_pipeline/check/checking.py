@@ -79,7 +79,7 @@ class CheckedReport:
     """What a report bundle shows: these files are those that the log's key signed, these days are in the log."""
 
     head: CheckedHead | None
-    """None where the report is the notice that nothing can be relied on."""
+    """None where the report is the notice that nothing can be relied on, or nothing was sealed: it is of no log."""
     first: str
     last: str
     days: tuple[date, ...]
@@ -136,10 +136,17 @@ def check_report(bundle: bytes, trust: Trust) -> CheckedReport:
         period, counts = report["period"], {str(name): int(number) for name, number in report["counts"].items()}
         roots = {one["day"]: one["segments"][-1] for one in report["days"] if one["segments"]}
         first, last = str(period["first"]), str(period["last"])
+        said = {"counts": report["counts"], "period": period, "isNotice": report["no_reliance"] is not None}
         proved = {day: (segment["index"], segment["root"]) for day, segment in roots.items()}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as err:
         raise ProofError(f"report.json: is not of a report: {err}") from err
+    for name, value in said.items():
+        if opened.predicate.get(name) != value:
+            raise ProofError(f"report bundle: its statement and report.json differ in {name}")
     head = _report_head(opened, trust)
+    found = {status for status, number in counts.items() if number} - {"NOT_EVIDENCED"}
+    if head is None and (roots or found - ({"FAIL"} if said["isNotice"] else set())):
+        raise ProofError("report bundle: has no checkpoint, though it is no notice: nothing joins it to a log")
     days = tuple(_proved_day(opened, trust, day, proved[day], head) for day in sorted(proved))
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(opened.files.items())}
     return CheckedReport(head, first, last, days, counts, digests)

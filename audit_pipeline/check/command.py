@@ -68,7 +68,10 @@ def _report_lines(report: CheckedReport, as_json: bool) -> list[str]:
             else {k: list(v) if isinstance(v, tuple) else v for k, v in _values(report.head).items()}
         )
         return [_json({**_values(report), "head": head, "days": [day.isoformat() for day in report.days]})]
-    head_lines = ["the bundle holds; it is the notice that nothing in its period can be relied on"]
+    head_lines = [
+        "the key signed these files, and no log joins them: nothing in the period can be relied on, or was sealed",
+        "note: compared with no checkpoint that you hold, and with no quorum",
+    ]
     return [
         *(head_lines if report.head is None else _head_lines(report.head)),
         f"report: {_text(report.first)} to {_text(report.last)}, {len(report.days)} days sealed in the log",

@@ -50,9 +50,13 @@ def rotate() -> None:
 @click.command()
 def first_mark() -> None:
     """Write a mark of what is there, where all marks are lost. First hold the log to a checkpoint of somebody else."""
+    from audit_pipeline.errors import ProofError
     from audit_pipeline.publishing import put_first_mark
+    from audit_pipeline.verify.apart import verify_apart
 
     lake = lake_here()
+    if found := verify_apart(lake).problems:
+        raise ProofError(f"{found[0].message}; mend what `audit-pipeline verify` finds first: a mark vouches for it")
     mark = put_first_mark(lake)
     click.echo(f"{lake.marks.path('1')}: {mark.size} entries, root {mark.root}, ledger {mark.ledger or '-'}")
 

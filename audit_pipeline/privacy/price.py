@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
+from audit_pipeline.errors import ProofError
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -16,7 +18,18 @@ class Price:
 
     @classmethod
     def parse(cls, rho: str, delta: str) -> "Price":
-        return cls(Fraction(rho), Fraction(delta))
+        """A price as the ledger has it.
+
+        Raises:
+            ProofError: it is no number, or below nothing: it would give back what was spent.
+        """
+        try:
+            price = cls(Fraction(rho), Fraction(delta))
+        except (ValueError, ZeroDivisionError) as err:
+            raise ProofError(f"privacy_ledger: a price of {rho[:40]!r} and {delta[:40]!r} is none") from err
+        if price.rho < 0 or price.delta < 0:
+            raise ProofError(f"privacy_ledger: a price of {rho[:40]!r} and {delta[:40]!r} is below nothing")
+        return price
 
 
 NOTHING = Price(Fraction(0))

@@ -1,8 +1,8 @@
 """The facts of a period: the lake verified and read, every control judged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError
@@ -28,10 +28,17 @@ class ReportPolicy:
     """The stream of registers."""
 
 
-def judge_period(lake: Lake, period: Period, policy: ReportPolicy, verified: Verified | None) -> Facts:
-    """What is known of a period, after the newest verification of its days. None: nothing was there to verify.
+def judge_period(
+    lake: Lake,
+    period: Period,
+    policy: ReportPolicy,
+    verified: Verified | None,
+    verify_days: Callable[[date, date], Verified] | None = None,
+) -> Facts:
+    """What is known of a period, after a verification of its days. None: nothing was there to verify.
 
-    Where the verification found a problem, nothing else is read: it could not be relied on, and may be hostile.
+    Where the verification found a problem, nothing else is read: it could not be relied on, and may be hostile. Days
+    beside the period that rows were read of are verified by `verify_days`, all from the first to the last of them.
     """
     if verified is not None and verified.problems:
         return _unreliable(lake, period, policy, verified)
@@ -40,6 +47,9 @@ def judge_period(lake: Lake, period: Period, policy: ReportPolicy, verified: Ver
     except ProofError as err:
         at = verified.at if verified else datetime.min.replace(tzinfo=UTC)
         return _unreliable(lake, period, policy, Verified(at, (), 1, str(err)))
+    others = [day for day in read.days if not period.first <= day <= period.last]
+    if others and verify_days is not None:
+        read = read.relying_on(verify_days(min(others), max(others)), others)
     return _judged(lake, period, policy, read, verified)
 
 

@@ -1,7 +1,7 @@
 """The evidence of a period, as it is read from a lake: narrow columns, days that matter, never `records.record`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from audit_pipeline.lake.logbook import published_keys, sealed_entries
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.prove import SignedLog, signed_log
 from audit_pipeline.report.evidence import Evidence, evidence_tables, lake_columns
-from audit_pipeline.report.facts import DayEvidence, Period, Segment
+from audit_pipeline.report.facts import DayEvidence, Period, Segment, Verified
 from audit_pipeline.report.judging import days_of
 from audit_pipeline.reporting.audited import AUDITED, read_audited
 from audit_pipeline.reporting.registers import read_registers
@@ -59,6 +59,18 @@ class ReadPeriod:
     """None where nothing is sealed yet."""
     days: Mapping[date, DayEvidence]
     register_problems: Mapping[str, str]
+
+    def relying_on(self, verified: Verified, days: Iterable[date]) -> "ReadPeriod":
+        """The same, of which a verification that was just made says whether these days can be relied on."""
+        changed = {
+            day: replace(
+                self.days[day],
+                verified_at=verified.at if verified.levels and self.days[day].segments else None,
+                problem=verified.problem,
+            )
+            for day in days
+        }
+        return replace(self, days={**self.days, **changed})
 
 
 def read_period(lake: Lake, period: Period, registers: str) -> ReadPeriod:

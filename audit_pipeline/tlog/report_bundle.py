@@ -48,9 +48,13 @@ def format_report_bundle(files: Mapping[str, bytes], predicate: Mapping[str, Any
     """The zip of these files with the signed statement about them."""
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     statement = sign_statement(PREDICATE, predicate, digests, signer)
+    return _packed({**files, STATEMENT_FILE: statement})
+
+
+def _packed(files: Mapping[str, bytes]) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in sorted({**files, STATEMENT_FILE: statement}.items()):
+        for name, content in sorted(files.items()):
             archive.writestr(zipfile.ZipInfo(name, _TIME), content)
     return made.getvalue()
 
@@ -72,8 +76,10 @@ def open_report_bundle(encoded: bytes, trusted: Sequence[Verifier]) -> ReportBun
     keys = follow_handovers(trusted, handovers)
     predicate, digests = open_statement(statement, PREDICATE, keys.keys if keys else trusted)
     if keys is not None:
+        # Without a checkpoint nothing says how long the log was, so the newest key that is known must have signed.
         size = predicate.get("logSize")
-        open_statement(statement, PREDICATE, [keys.in_force(size if type(size) is int else 0)])
+        in_force = keys.in_force(size) if "checkpoint" in files and type(size) is int else keys.keys[-1]
+        open_statement(statement, PREDICATE, [in_force])
     for name in sorted(digests.keys() ^ files.keys()):
         raise ProofError(f"report bundle: {shown(name)} is {'missing' if name in digests else 'not in the statement'}")
     for name, content in files.items():
@@ -93,6 +99,10 @@ def _unpacked(encoded: bytes) -> dict[str, bytes]:
             for entry in entries:
                 if entry.compress_type != zipfile.ZIP_STORED or not _NAME.fullmatch(entry.filename):
                     raise ProofError(f"report bundle: {shown(entry.filename)}: no file of ours is named or packed so")
-            return {entry.filename: archive.read(entry) for entry in entries}
+            files = {entry.filename: archive.read(entry) for entry in entries}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as err:
         raise ProofError(f"report bundle: is no zip file of ours: {err}") from err
+    if _packed(files) != encoded:
+        # Programs that read a zip from its front would find what stands between the files, and its list does not name.
+        raise ProofError("report bundle: has bytes beside its files")
+    return files

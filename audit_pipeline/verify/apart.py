@@ -9,7 +9,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, BinaryIO
 
@@ -39,7 +39,7 @@ def verify_apart(
     the buckets still have it is then not shown.
 
     Raises:
-        UnreachableError: a store cannot be asked, so that nothing can be told.
+        UnreachableError: a store cannot be asked, and no problem was found before.
     """
     places = lake.places if with_copies else lake.places.without_copies()
     request = {
@@ -54,13 +54,16 @@ def verify_apart(
     # Our own interpreter, with nothing from outside on the command line.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603
         output, errors = child.communicate(json.dumps(request).encode())
-    problems, reading = [], list[str]()
+    problems, reading = list[Problem](), list[str]()
     for line in output.splitlines():
         said = _read(line)
         if "verification" in said and child.returncode == 0:
             return _verification(said["verification"])
         if "unreachable" in said:
-            raise UnreachableError(said["unreachable"])
+            if not problems:
+                raise UnreachableError(said["unreachable"])
+            # What was found stands, whoever made the rest unreadable.
+            return _cut_short(problems, said["unreachable"])
         if "problem" in said:
             problems.append(Problem(**said["problem"]))
         reading = [*reading, str(said.get("reading"))][-_SHOWN:] if "reading" in said else reading
@@ -68,7 +71,12 @@ def verify_apart(
     why = " ".join(errors.decode(errors="replace").split())[-200:]
     message = f"reading {' or '.join(reading) or 'the lake'} ended the process ({how}): damaged or forged; {why}"
     problems.append(Problem("-", "-", "-", "-", message))
-    return Verification((), ("the verification did not come to its end",), tuple(problems), 0, 0, 0, 0, 0, 0, 0)
+    return _cut_short(problems, "")
+
+
+def _cut_short(problems: Sequence[Problem], why: str) -> Verification:
+    note = f"the verification did not come to its end{': ' if why else ''}{why}"
+    return Verification((), (note,), tuple(problems), 0, 0, 0, 0, 0, 0, 0)
 
 
 def _read(line: bytes) -> Mapping[str, Any]:

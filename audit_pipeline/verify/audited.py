@@ -6,7 +6,7 @@ from functools import partial
 from audit_pipeline import tlog
 from audit_pipeline.lake.audit_rows import audit_path, commit_lines
 from audit_pipeline.lake.batches import read_batch
-from audit_pipeline.lake.declared import AUDIT_TABLES
+from audit_pipeline.lake.declared import AUDIT_TABLES, QUALITY_FINDINGS
 from audit_pipeline.records import canonical
 from audit_pipeline.verify.findings import Findings
 from audit_pipeline.verify.tables import Replay
@@ -29,8 +29,19 @@ def check_audited(replays: Mapping[str, Replay], findings: Findings) -> None:
             fault = findings.guard("records", partial(_fault, *names[path], snapshots)) or ""
         if fault:
             findings.add_of("records", snapshots[0][0], f"{path}: {fault}")
+    if judged := replays.get(QUALITY_FINDINGS.name):
+        findings.guard(QUALITY_FINDINGS.name, partial(_check_rounds, judged, findings))
     if waiting := len(names.keys() - sealed.keys()):
         findings.notes.append(f"{waiting} commits of audit tables wait for the next seal: not yet protected")
+
+
+def _check_rounds(judged: Replay, findings: Findings) -> None:
+    """Each judgement says the day and the round that it is: a later one is told by its round."""
+    for version, commit in judged.commits.items():
+        for file in commit.files:
+            rows = judged.table.read_file(file.name, ["day", "round"]).to_pylist()
+            if {(f"quality/{row['day']}", row["round"]) for row in rows} != {(commit.app, commit.number)}:
+                findings.add(judged.table.table.name, f"commit {version}: is not judgement {commit.number} of its day")
 
 
 def _snapshots(records: Replay, findings: Findings) -> dict[str, list[tuple[tlog.SourceEntry, bytes]]]:

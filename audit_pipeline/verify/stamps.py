@@ -14,6 +14,11 @@ from audit_pipeline.verify.findings import Findings
 STAMP = re.compile(r"log/stamps/([1-9][0-9]{0,17})(\.tsr)?")
 
 
+def is_due_stamp(lake: Lake, size: int, entries: int) -> bool:
+    """Whether the log was of this size, and its note is there, without which a response stamps nothing."""
+    return size <= entries and lake.log.exists(stamp_name(size))
+
+
 def check_stamps(
     lake: Lake,
     leaves: bytes,

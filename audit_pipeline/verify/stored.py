@@ -15,10 +15,11 @@ from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT
 from audit_pipeline.lake.marks import newest_mark
 from audit_pipeline.lake.objects import PROBE
 from audit_pipeline.lake.opened import Lake
+from audit_pipeline.lake.places import RELEASED
 from audit_pipeline.lake.projection import SOURCES_APP
 from audit_pipeline.lake.stores import open_store
 from audit_pipeline.verify.findings import CheckedLog, Findings
-from audit_pipeline.verify.stamps import STAMP
+from audit_pipeline.verify.stamps import STAMP, is_due_stamp
 from audit_pipeline.verify.tables import Replay, pointed_version
 
 _OBJECT = re.compile(r"evidence/[a-z][a-z0-9_-]*/[0-9a-f]{64}/[0-9]+-[0-9]+(\.line)?(\.[0-9]+)?\.zst")
@@ -121,8 +122,8 @@ def check_names(
     for path in _stored_files(lake, findings):
         if path in listed.files or path in by_themselves:
             continue
-        if STAMP.fullmatch(path):  # compared with the entries too
-            continue
+        if (stamp := STAMP.fullmatch(path)) and is_due_stamp(lake, int(stamp[1]), len(log.entries)):
+            continue  # compared with the entries too
         if path in known or _is_tile(path):  # a tile's bytes are compared with the entries
             waiting += 1
         elif _OBJECT.fullmatch(path) or _UNFINISHED.fullmatch(path) or _is_next(path, replays, log):
@@ -188,5 +189,7 @@ def _stored_files(lake: Lake, findings: Findings) -> Iterator[str]:
             path = f"{area}/{listed.name}".rstrip("/")
             if listed.fault:
                 findings.add_file(path, listed.fault)
+            elif area == "lake" and lake.places.released is not None and listed.name.startswith(f"{RELEASED}/"):
+                findings.add_file(path, f"released tables lie in {lake.places.released}: nothing of ours put this here")
             elif listed.name != PROBE:
                 yield path

@@ -22,7 +22,17 @@ from audit_pipeline.lake.commits import (
     is_creation,
     remove_action,
 )
-from audit_pipeline.lake.declared import AUDIT_TABLES, EVENTS, EVIDENCE_TABLES, RECORDS, SEALS, SOURCES, TABLES, Table
+from audit_pipeline.lake.declared import (
+    AUDIT_TABLES,
+    EVENTS,
+    EVIDENCE_TABLES,
+    RECORDS,
+    RELEASES,
+    SEALS,
+    SOURCES,
+    TABLES,
+    Table,
+)
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.logbook import LOG_APP, seal_file
 from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT, checkpoint_file
@@ -173,7 +183,8 @@ def _expected(table: Table, commit: Commit, before: int, names: list[str], recor
     if table == SEALS:
         return app == LOG_APP and number == before + 1 and names == [seal_file(before)]
     if table in AUDIT_TABLES:
-        return number == before + 1 and names == [audit_file(app, number)]
+        is_once = table != RELEASES or number == 1
+        return is_once and number == before + 1 and names == [audit_file(app, number)]
     covered = [f"{version}.parquet" for version in range(before + 1, number + 1)]
     if table == SOURCES:
         return app == SOURCES_APP and number <= records_version and sorted(names) == sorted(covered)

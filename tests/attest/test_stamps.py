@@ -196,3 +196,11 @@ def test_what_is_no_certificate_is_refused(authority: Authority, stamped: LakeFo
         check_stamp(note, answer, [b"x"])
     with pytest.raises(ProofError, match="of another note"):
         check_stamp(note + b"x", answer, [authority.root])
+
+
+@pytest.mark.parametrize("name", ["99", "99.tsr", "2.tsr"])
+def test_a_stamp_of_no_checkpoint_of_the_log_is_found(stamped: LakeForTests, name: str) -> None:
+    stored(stamped, name).write_bytes(b"x")
+
+    (problem,) = stamped.verify().problems
+    assert f"log/stamps/{name}: nothing of ours put this file there" in problem.message

@@ -1,5 +1,6 @@
 """Releases in a place of their own, for readers who may see nothing else: sealed, listed and queried like the rest."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,16 @@ def check_apart(lake: AnnotatedLake) -> None:
 
 def test_released_tables_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
     check_apart(apart(AnnotatedLake(tmp_path, is_sealed=False), tmp_path / "public"))
+
+
+def test_a_table_under_the_name_of_the_one_that_lies_apart_is_found(tmp_path: Path) -> None:
+    lake = apart(AnnotatedLake(tmp_path, is_sealed=False), tmp_path / "public")
+    shutil.copytree(tmp_path / "public", tmp_path / "lake" / "released")
+
+    found = [problem.message for problem in verify(lake.lake).problems]
+
+    assert found
+    assert all("released tables lie in" in message for message in found)
 
 
 def test_released_tables_lie_in_a_bucket_of_their_own(tmp_path: Path, s3_server: Server) -> None:

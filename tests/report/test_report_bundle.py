@@ -3,8 +3,10 @@
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,8 +16,10 @@ from audit_pipeline.check import EXTENDS_HELD, check_report, main
 from audit_pipeline.errors import ProofError
 from audit_pipeline.report.bundle import bundle_report, evidence_files
 from audit_pipeline.reporting.making import render
+from audit_pipeline.signers import load_signers
 from audit_pipeline.tlog.report_bundle import STATEMENT_FILE, format_report_bundle
 from audit_pipeline.tlog.trust import Trust
+from tests.lakes import LakeForTests
 from tests.report.complete import DAYS
 from tests.report.made import ORIGIN, SIGNER, complete_facts
 
@@ -41,8 +45,8 @@ def unpacked(bundle: bytes) -> dict[str, bytes]:
 def packed(files: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", compression) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
+        for name, content in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, compression)
     return made.getvalue()
 
 
@@ -88,6 +92,71 @@ def test_odd_zip_files_are_refused(bundle: bytes) -> None:
         check_report(packed({**unpacked(bundle), "../out": b"x"}), TRUST)
     with pytest.raises(ProofError, match="no zip file"):
         check_report(bundle[: len(bundle) // 2], TRUST)
+
+
+def test_a_file_that_only_readers_from_the_front_would_find_is_refused(bundle: bytes) -> None:
+    hidden = packed({"report.html": b"another"})
+    hidden = hidden[: hidden.index(b"PK\x01\x02")]
+    at = bundle.index(b"PK\x01\x02")
+    end = len(bundle) - 22
+    listed = int.from_bytes(bundle[end + 16 : end + 20], "little")
+    forged = bundle[:at] + hidden + bundle[at : end + 16] + (listed + len(hidden)).to_bytes(4, "little") + bundle[-2:]
+    assert unpacked(forged) == unpacked(bundle)
+
+    with pytest.raises(ProofError, match="bytes beside its files"):
+        check_report(forged, TRUST)
+
+
+def without_checkpoint(files: dict[str, bytes], change: Callable[[Any], None]) -> bytes:
+    """A bundle signed by the log's key that no checkpoint joins to the log."""
+    said = json.loads(files["report.json"])
+    change(said)
+    predicate = {"counts": said["counts"], "period": said["period"], "isNotice": said["no_reliance"] is not None}
+    files = {**files, "report.json": json.dumps(said).encode()}
+    return format_report_bundle(files, {**predicate, "logSize": None}, SIGNER)
+
+
+def test_a_report_of_no_log_passes_nothing(files: dict[str, bytes]) -> None:
+    def unsealed(said: Any) -> None:
+        for day in said["days"]:
+            day["segments"] = []
+
+    def empty(said: Any) -> None:
+        unsealed(said)
+        said["counts"] = {**dict.fromkeys(said["counts"], 0), "NOT_EVIDENCED": 75}
+
+    with pytest.raises(ProofError, match="has no checkpoint, though it is no notice"):
+        check_report(without_checkpoint(files, unsealed), TRUST)
+    assert check_report(without_checkpoint(files, empty), TRUST).head is None
+
+
+def test_a_statement_says_what_the_report_says(files: dict[str, bytes]) -> None:
+    said = json.loads(files["report.json"])
+    said["counts"] = {**said["counts"], "PASS": 74, "FAIL": 1}
+
+    with pytest.raises(ProofError, match="differ in counts"):
+        check_report(
+            bundle_report(complete_facts(), {**files, "report.json": json.dumps(said).encode()}, SIGNER), TRUST
+        )
+
+
+def test_an_old_key_signs_no_report_beside_its_own_handover(rotated: LakeForTests) -> None:
+    old, new = load_signers(rotated.places, None)
+    report = {"period": {"first": "2026-03-05", "last": "2026-03-05"}, "counts": {"NOT_EVIDENCED": 75}, "days": []}
+    said = {"counts": report["counts"], "period": report["period"], "isNotice": False, "logSize": None}
+    handover = rotated.lake.log.get("keys/1") or b""
+    files = {"report.json": json.dumps({**report, "no_reliance": None}).encode(), "keys/1": handover}
+
+    with pytest.raises(ProofError, match="no signature by a key you trust"):
+        check_report(format_report_bundle(files, said, old), Trust((old.verifier,)))
+    assert check_report(format_report_bundle(files, said, new), Trust((old.verifier,))).head is None
+
+
+@pytest.fixture
+def rotated(lake: LakeForTests) -> LakeForTests:
+    lake.run()
+    lake.rotate()
+    return lake
 
 
 def test_a_key_that_is_not_trusted_signs_nothing(files: dict[str, bytes]) -> None:
@@ -168,7 +237,9 @@ def test_leaves_that_do_not_give_the_signed_root_are_refused_and_a_bundle_withou
     wrong = replace(facts, leaves=facts.leaves[:-1] + b"\0")
     files = {**render(facts, []), **evidence_files(facts)}
     del files["leaves"]
-    said = {"origin": ORIGIN, "logSize": facts.log_size, "logRoot": facts.log_root}
+    said = {"origin": ORIGIN, "logSize": facts.log_size, "logRoot": facts.log_root, "isNotice": False}
+    report = json.loads(files["report.json"])
+    said |= {"counts": report["counts"], "period": report["period"]}
 
     with pytest.raises(ProofError, match="leaf hashes do not give the root"):
         check_report(bundle_report(wrong, render(facts, []), SIGNER), held(7, root_of(7)))

@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from audit_pipeline import tlog
 from audit_pipeline.audit_trail import take_in_audit_rows
 from audit_pipeline.check import check_report
-from audit_pipeline.lake.declared import CONTROL_FINDINGS, REPORTS
+from audit_pipeline.ingest import ingest_day
+from audit_pipeline.lake.audit_rows import append_rows
+from audit_pipeline.lake.declared import CONTROL_FINDINGS, REPORTS, VERIFICATIONS
 from audit_pipeline.report.catalogue import load_catalogue
 from audit_pipeline.report.evidence import Evidence, fill, open_database
 from audit_pipeline.report.facts import FAIL, NOT_APPLICABLE, NOT_EVIDENCED, PASS, Facts, Period
@@ -26,7 +29,7 @@ from audit_pipeline.signers import signer_in_force
 from audit_pipeline.sources.landing import Stream
 from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify import verify
-from tests.lakes import RUNS, TODAY, LakeForTests
+from tests.lakes import RUNS, TODAY, LakeForTests, rewrite
 
 PERIOD = Period(TODAY, TODAY)
 POLICY = ReportPolicy(load_catalogue(), "Tests")
@@ -122,6 +125,57 @@ def test_what_is_supplied_sealed_and_verified_passes(home: LakeForTests) -> None
     }
     assert {found["GDPR-17-01"], found["EUA-53-01"]} == {NOT_APPLICABLE}
     assert found["EUA-17-02"] == FAIL  # a document that is registered and was never landed
+
+
+def tamper_with_registers(home: LakeForTests) -> None:
+    """The register that names a document that never landed names one that did."""
+
+    def change(rows: pa.Table) -> pa.Table:
+        records = [record.replace(b"files/not-landed.pdf", b"files/risk.pdf") for record in rows["record"].to_pylist()]
+        at = rows.schema.names.index("record")
+        return rows.set_column(at, "record", pa.array(records, rows.schema.field("record").type))
+
+    changed = [
+        path
+        for path in (home.places.lake / "restricted/records/registers").rglob("*.parquet")
+        if any(b"not-landed" in record for record in pq.read_table(path, partitioning=None)["record"].to_pylist())
+    ]
+    assert changed
+    for path in changed:
+        rewrite(path, change)
+
+
+def test_rows_of_a_day_before_the_period_are_verified_where_they_are_read(home: LakeForTests) -> None:
+    day_before = TODAY - timedelta(days=1)
+    supply_all(home)
+    home.now -= timedelta(days=1)
+    registers = [Stream("registers", "registers/**")]
+    ingest_day(home.lake, registers, day_before, today=day_before, now=lambda: home.now, entropy=home.entropy)
+    home.seal(day_before)
+    home.now += timedelta(days=1)
+    home.run()
+    assert statuses(judge(home))["EUA-17-02"] == FAIL
+    tamper_with_registers(home)
+
+    facts = judge(home)
+
+    assert facts.no_reliance is None, "of the period itself nothing was changed"
+    assert statuses(facts)["EUA-17-02"] == NOT_EVIDENCED
+
+
+def test_a_row_that_says_all_holds_does_not_overrule_the_verification_of_now(home: LakeForTests) -> None:
+    supply_all(home)
+    home.run()
+    judge(home)
+    tamper_with_registers(home)
+    table = home.lake.open(VERIFICATIONS)
+    good = table.read(VERIFICATIONS.schema.names).to_pylist()[-1]
+    assert not good["problems"]
+    planted = {**good, "verified_at": datetime(2999, 1, 1, tzinfo=UTC), "log_size": 10**6}
+    rows = pa.Table.from_pylist([planted], schema=VERIFICATIONS.schema)
+    assert append_rows(table, VERIFICATIONS.name, table.transaction(VERIFICATIONS.name), rows, home.now, bytes(32))
+
+    assert judge(home).no_reliance is not None
 
 
 def test_registers_that_are_not_sealed_yet_do_not_count(home: LakeForTests) -> None:
