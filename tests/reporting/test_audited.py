@@ -343,8 +343,9 @@ def test_an_alert_was_judged_by_who_acknowledged_it_and_is_over_when_its_fault_i
     home.ingest()
     seal_audit_rows(home)
 
+    database = read(home)
     got = rows(
-        read(home),
+        database,
         "SELECT alert_id, severity, disposition, disposed_at IS NULL, risk_ref, resolved_at IS NULL "
         "FROM alerts ORDER BY ALL",
     )
@@ -355,6 +356,10 @@ def test_an_alert_was_judged_by_who_acknowledged_it_and_is_over_when_its_fault_i
         ("three", "critical", None, True, None, True),
         ("two", "high", None, True, None, False),
     ]
+    assert read_pages(database, PERIOD)["alerts"].rows == (
+        ("critical", "1", "0", "0", "1"),
+        ("high", "2", "1", "1", "0"),
+    )
 
 
 def report(home: LakeForTests) -> None:
