@@ -149,6 +149,9 @@ class Catalogue:
     digest: str
     """SHA-256, hex, of the files and of the policy's own controls."""
 
+    def __hash__(self) -> int:
+        return hash(self.digest)  # what is made of a catalogue alone is made once
+
     def applies_from(self, control: Control) -> date | None:
         return self.law[control.law].applies_from if control.law else None
 

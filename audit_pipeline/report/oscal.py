@@ -5,13 +5,15 @@ NOT_EVIDENCED is not-satisfied with the reason `other`. What does not apply has 
 they name, so that the same facts give the same documents.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from audit_pipeline.report.catalogue import Control
+from audit_pipeline.report.catalogue import Catalogue, Control
 from audit_pipeline.report.facts import FAIL, NOT_APPLICABLE, PASS, Facts, Finding
 from audit_pipeline.report.plain import day_spans, dump
 
@@ -47,8 +49,8 @@ def _id(facts: Facts, *parts: str) -> str:
 
 def _uuid(name: str) -> str:
     """Version 4 in form, as OSCAL's readers ask; made from the name, not by chance."""
-    made = uuid5(NAMESPACE, name)
-    return str(UUID(bytes=made.bytes, version=4))
+    made = hashlib.sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False)  # as RFC 9562 has it of version 5
+    return str(UUID(bytes=made.digest()[:16], version=4))
 
 
 def _metadata(facts: Facts, title: str) -> Document:
@@ -71,8 +73,18 @@ def _prop(name: str, value: str) -> Document:
 
 
 def _catalog(facts: Facts) -> Document:
-    by_framework = sorted(facts.catalogue.controls, key=lambda control: control.framework)
-    groups = [
+    metadata = _metadata(facts, f"Catalogue {facts.catalogue.name}")
+    return {
+        "uuid": _uuid(f"catalog {facts.catalogue.digest}"),
+        "metadata": metadata,
+        "groups": _groups(facts.catalogue),
+    }
+
+
+@lru_cache(maxsize=4)
+def _groups(catalogue: Catalogue) -> list[Document]:
+    by_framework = sorted(catalogue.controls, key=lambda control: control.framework)
+    return [
         {
             "id": f"g{number}",
             "title": framework,
@@ -80,8 +92,6 @@ def _catalog(facts: Facts) -> Document:
         }
         for number, (framework, controls) in enumerate(groupby(by_framework, key=lambda control: control.framework))
     ]
-    metadata = _metadata(facts, f"Catalogue {facts.catalogue.name}")
-    return {"uuid": _uuid(f"catalog {facts.catalogue.digest}"), "metadata": metadata, "groups": groups}
 
 
 def _control(control: Control) -> Document:
@@ -104,30 +114,38 @@ def _control(control: Control) -> Document:
 
 
 def _components(facts: Facts) -> Document:
+    metadata = _metadata(facts, "What is measured, and how")
+    return {
+        "uuid": _uuid(f"components {facts.catalogue.digest}"),
+        "metadata": metadata,
+        "components": [_component(facts.catalogue)],
+    }
+
+
+@lru_cache(maxsize=4)
+def _component(catalogue: Catalogue) -> Document:
     requirements = [
         {
-            "uuid": _uuid(f"requirement {facts.catalogue.digest} {control.id}"),
+            "uuid": _uuid(f"requirement {catalogue.digest} {control.id}"),
             "control-id": control_token(control),
             "description": f"Measured by a query over {', '.join(control.tables)}. {control.pass_means}",
         }
-        for control in facts.catalogue.controls
+        for control in catalogue.controls
     ]
-    component = {
+    return {
         "uuid": _uuid("component"),
         "type": "software",
         "title": "rlhf-audit-pipeline",
         "description": "Takes in run logs, seals them in a transparency log, measures controls on the sealed rows.",
         "control-implementations": [
             {
-                "uuid": _uuid(f"implementation {facts.catalogue.digest}"),
+                "uuid": _uuid(f"implementation {catalogue.digest}"),
                 "source": f"{CATALOG}.json",
                 "description": "What the pipeline measures. It implements no control of whoever runs it.",
                 "implemented-requirements": requirements,
             }
         ],
     }
-    metadata = _metadata(facts, "What is measured, and how")
-    return {"uuid": _uuid(f"components {facts.catalogue.digest}"), "metadata": metadata, "components": [component]}
 
 
 def _plan(facts: Facts) -> Document:
@@ -152,6 +170,8 @@ def _reviewed(facts: Facts) -> Document:
 
 def _results(facts: Facts) -> Document:
     first, last = (datetime.combine(day, time(), UTC) for day in (facts.period.first, facts.period.last))
+    collected = _time(facts)
+    observations = {finding.control.id: _observation(facts, finding, collected) for finding in facts.findings}
     result: Document = {
         "uuid": _id(facts, "result"),
         "title": f"{facts.title}, {facts.period.first} to {facts.period.last}",
@@ -160,9 +180,10 @@ def _results(facts: Facts) -> Document:
         "end": last.replace(hour=23, minute=59, second=59).isoformat().replace("+00:00", "Z"),
         "props": [_prop("log-size", str(facts.log_size)), _prop("catalogue-digest", facts.catalogue.digest)],
         "reviewed-controls": _reviewed(facts),
-        "observations": [_observation(facts, finding) for finding in facts.findings],
+        "observations": list(observations.values()),
     }
-    if found := [_finding(facts, finding) for finding in facts.findings if finding.status != NOT_APPLICABLE]:
+    applying = [finding for finding in facts.findings if finding.status != NOT_APPLICABLE]
+    if found := [_finding(facts, finding, observations[finding.control.id]["uuid"]) for finding in applying]:
         result["findings"] = found
     if facts.log_root:
         result["props"].append(_prop("log-root", facts.log_root))
@@ -174,7 +195,7 @@ def _results(facts: Facts) -> Document:
     }
 
 
-def _observation(facts: Facts, finding: Finding) -> Document:
+def _observation(facts: Facts, finding: Finding, collected: str) -> Document:
     control = finding.control
     props = [
         _prop("status", finding.status),
@@ -190,12 +211,12 @@ def _observation(facts: Facts, finding: Finding) -> Document:
         "description": finding.detail or control.pass_means,
         "props": props,
         "methods": ["EXAMINE" if control.is_document else "TEST"],
-        "collected": _time(facts),
+        "collected": collected,
         "remarks": f"Days whose seals vouch for the rows: {', '.join(day_spans(finding.days_read)) or 'none'}.",
     }
 
 
-def _finding(facts: Facts, finding: Finding) -> Document:
+def _finding(facts: Facts, finding: Finding, observation: str) -> Document:
     control = finding.control
     state = "satisfied" if finding.status == PASS else "not-satisfied"
     reason = {PASS: "pass", FAIL: "fail"}.get(finding.status, "other")
@@ -208,5 +229,5 @@ def _finding(facts: Facts, finding: Finding) -> Document:
             "target-id": f"{control_token(control)}_obj",
             "status": {"state": state, "reason": reason, "remarks": f"It cannot show: {control.cannot_show}"},
         },
-        "related-observations": [{"observation-uuid": _id(facts, "observation", control.id)}],
+        "related-observations": [{"observation-uuid": observation}],
     }

@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import fields, is_dataclass
-from datetime import date, datetime
+from datetime import date
+from functools import lru_cache
 from typing import Any
 
-from audit_pipeline.report.catalogue import Control
+from pydantic import BaseModel
+
+from audit_pipeline.report.catalogue import Catalogue, Control
 from audit_pipeline.report.facts import Facts, Finding
 
 SCHEMA = "audit-report/v1"
@@ -13,17 +16,15 @@ SCHEMA = "audit-report/v1"
 
 def render_json(facts: Facts) -> bytes:
     """Equal facts are equal bytes."""
-    others = [field.name for field in fields(facts) if field.name not in ("findings", "catalogue", "leaves")]
-    said = {name: plain(getattr(facts, name)) for name in others}
-    of_catalogue = [field.name for field in fields(facts.catalogue) if field.name != "controls"]
-    catalogue = {name: plain(getattr(facts.catalogue, name)) for name in of_catalogue}
+    others = {field.name: getattr(facts, field.name) for field in fields(facts) if field.name not in _LEFT_OUT}
+    catalogue = facts.catalogue
     return dump(
         {
             "schema": SCHEMA,
-            **said,
-            "as_of": plain(facts.as_of),
+            **others,
+            "as_of": facts.as_of,
             "no_reliance": facts.no_reliance,
-            "catalogue": catalogue,
+            "catalogue": {name: getattr(catalogue, name) for name in _CATALOGUE},
             "counts": dict(facts.counts()),
             "findings": [_finding(finding) for finding in facts.findings],
         }
@@ -31,18 +32,41 @@ def render_json(facts: Facts) -> bytes:
 
 
 def dump(document: Any) -> bytes:
-    """JSON of one form: equal documents are equal bytes. Ours hold plain values, so the standard library is enough."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """JSON of one form: equal documents are equal bytes. Numbers are finite, so the standard library is enough."""
+    return _ENCODER.encode(document).encode()
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
     """With the control's own words and query, so that the number can be had again."""
-    said = {field.name: plain(getattr(finding, field.name)) for field in fields(finding)}
-    said["days_read"] = day_spans(finding.days_read)
-    return said
+    return {**_members(finding), "days_read": day_spans(finding.days_read)}
 
 
-def day_spans(days: tuple[date, ...]) -> list[str]:
+def _members(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _plain(value: Any) -> Any:
+    """A value in types that JSON has, one level deep: the encoder asks again for what is inside."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Control):
+        return value.plain
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value):
+        return _members(value)
+    raise TypeError(f"{type(value).__name__} is not for a report")
+
+
+_LEFT_OUT = frozenset({"findings", "catalogue", "leaves"})
+_CATALOGUE = [field.name for field in fields(Catalogue) if field.name != "controls"]
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_plain
+)
+
+
+@lru_cache(maxsize=256)  # most controls read the same days
+def day_spans(days: tuple[date, ...]) -> tuple[str, ...]:
     """Days as spans of following days, in order."""
     spans: list[list[date]] = []
     for day in days:
@@ -50,19 +74,4 @@ def day_spans(days: tuple[date, ...]) -> list[str]:
             spans[-1][1] = day
         else:
             spans.append([day, day])
-    return [first.isoformat() if first == last else f"{first} to {last}" for first, last in spans]
-
-
-def plain(value: Any) -> Any:
-    """A value in types that JSON has."""
-    if isinstance(value, Control):
-        return value.plain
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump())
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value.isoformat() if isinstance(value, date | datetime) else value
+    return tuple(first.isoformat() if first == last else f"{first} to {last}" for first, last in spans)

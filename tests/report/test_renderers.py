@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_pipeline.report.catalogue import catalogue_text
+from audit_pipeline.report.catalogue import Control, catalogue_text, extend
 from audit_pipeline.report.facts import FAIL, NOT_EVIDENCED, PASS, Facts, Finding, Verified
 from audit_pipeline.report.html import render_html
 from audit_pipeline.report.model_card import render_model_card
@@ -24,6 +24,16 @@ from tests.report.made import complete_facts
 BANNED = re.compile(r"\b(compliant|complies|conforms|certified|meets the act)\b", re.IGNORECASE)
 HOSTILE = '<script>alert(1)</script>"#raw(`]) | **x** \\u{1f600} {{ 7*7 }}\n= heading'
 ALL = tuple(FORMATS)
+OWN = {
+    "id": "OWN-1",
+    "framework": "House rules",
+    "reference": "Rule 7",
+    "binding": "own",
+    "severity": "high",
+    "requirement": "Every run names who started it.",
+    "document": "house_rules",
+    "cannot_show": "That it was really them.",
+}
 
 
 def finding(facts: Facts, id_: str, **given: object) -> Facts:
@@ -184,6 +194,20 @@ def test_the_pdf_is_tagged_names_its_standards_and_carries_the_oscal(facts: Fact
     embedded = {name: bytes(some[0]) for name, some in document.attachments.items()}
     assert embedded == dict(render_oscal(facts))
     assert "EUA-73-01" in "".join(page.extract_text() for page in document.pages)
+
+
+def test_what_is_made_once_of_a_catalogue_is_not_taken_for_another(facts: Facts) -> None:
+    own = extend(facts.catalogue, [Control.model_validate(OWN)], {"EUA-14-01": {"max_stop_s": 61}})
+    controls = {control.id: control for control in own.controls}
+    findings = [replace(one, control=controls[one.control.id]) for one in facts.findings]
+    other = replace(facts, catalogue=own, findings=(*findings, replace(findings[0], control=controls["OWN-1"])))
+
+    ours, others = texts(facts), texts(other)
+
+    for name in ("report.html", "oscal/catalog.json", "oscal/component-definition.json"):
+        assert ("OWN-1" in ours[name].upper(), "OWN-1" in others[name].upper()) == (False, True)
+    assert "max_stop_s 61" in others["report.html"]
+    assert "max_stop_s 61" not in ours["report.html"]
 
 
 def test_the_counts_are_those_of_the_findings(facts: Facts) -> None:

@@ -1,12 +1,15 @@
 """Templates, and the one way they are filled: strict, escaped, without clock or randomness."""
 
 import re
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
-from audit_pipeline.report.facts import STATUSES
+from audit_pipeline.report.catalogue import Catalogue
+from audit_pipeline.report.facts import STATUSES, Finding
 from audit_pipeline.report.plain import day_spans
 
 STEPS = (
@@ -51,16 +54,35 @@ def _environment(is_html: bool) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["day_spans"] = day_spans
+    environment.filters["status"] = _status
     environment.filters["md"] = _markdown_text
     environment.filters["typst"] = typst_string
     environment.globals["STATUSES"] = STATUSES
     environment.globals["STEPS"] = STEPS
+    environment.globals["control_words"] = _control_words
     return environment
 
 
 def render_text(name: str, **given: Any) -> bytes:
     """A template filled. Text that goes into HTML is escaped."""
     return _environment(".html" in name).get_template(name).render(**given).encode()
+
+
+def _status(finding: Finding) -> Markup:
+    return _status_words(finding.status, finding.is_early)
+
+
+@cache
+def _status_words(status: str, is_early: bool) -> Markup:
+    early = " (early evidence)" if is_early else ""
+    return Markup('<span class="s {0}">{0}</span>{1}').format(status, early)
+
+
+@lru_cache(maxsize=4)
+def _control_words(catalogue: Catalogue) -> Mapping[str, Markup]:
+    """What the appendix says of each control whatever was found: half of a report, and made once."""
+    words = _environment(is_html=True).get_template("macros.html.j2").make_module().control_words  # type: ignore[attr-defined]
+    return {control.id: words(control, catalogue.law) for control in catalogue.controls}
 
 
 def _markdown_text(value: object) -> str:
