@@ -7,6 +7,7 @@ from audit_pipeline.derive.event_files import EventFile, event_file, version_of
 from audit_pipeline.derive.event_rows import derived_rows
 from audit_pipeline.errors import InputError
 from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.lake.audit_rows import AUDIT_APP
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit, DataFile
 from audit_pipeline.lake.declared import EVENTS, RECORDS, SEALS
@@ -72,6 +73,9 @@ class _Deriving:
 
     def derive_new(self) -> dict[str, int]:
         added = dict.fromkeys(EVENTS, 0)
+        waiting = self._records.commits(min(map(_derived, self._tables.values())) + 1, self._records.version)
+        if all(commit.app == AUDIT_APP for _, commit in waiting):
+            return added  # nothing comes of these: a run that only seals what the one before wrote adds no commits
         while (done := min(map(_derived, self._tables.values()))) < self._records.version:
             last = min(self._records.version, done + _COMMITS_AT_ONCE)
             # A crash between two tables leaves one of them ahead: what it has is not committed again.

@@ -18,6 +18,8 @@ from audit_pipeline.lake.tables import NONCE_KEY, OpenTable, describe_file, offe
 from audit_pipeline.records import canonical
 
 TIME_KEY = "audit.time"
+AUDIT_APP = "ingest/_audit/-"
+"""The application whose commits of `records` are rows of audit tables. No event is made of them."""
 _CURE = "nothing of ours wrote it: remove it and run again"
 
 

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from audit_pipeline import tlog
-from audit_pipeline.lake.audit_rows import audit_path, commit_lines
+from audit_pipeline.lake.audit_rows import AUDIT_APP, audit_path, commit_lines
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.declared import AUDIT_TABLES, QUALITY_FINDINGS
 from audit_pipeline.records import canonical
 from audit_pipeline.verify.findings import Findings
 from audit_pipeline.verify.tables import Replay
-
-_APP = "ingest/_audit/-"
 
 
 def check_audited(replays: Mapping[str, Replay], findings: Findings) -> None:
@@ -48,7 +46,7 @@ def _snapshots(records: Replay, findings: Findings) -> dict[str, list[tuple[tlog
     """(entry, nonce) of the snapshots of each source of `_audit`, by path, in order."""
     found: dict[str, list[tuple[tlog.SourceEntry, bytes]]] = {}
     for commit in records.commits.values():
-        for file in commit.files if commit.app == _APP else ():
+        for file in commit.files if commit.app == AUDIT_APP else ():
             batch = findings.guard("records", partial(read_batch, records.table, file.name))
             for snapshot in batch.snapshots if batch else ():
                 entry = tlog.parse_source(snapshot["entry"].encode())

@@ -12,6 +12,7 @@ from audit_pipeline.derive.attempts import Attempts
 from audit_pipeline.derive.event_files import event_file, version_of
 from audit_pipeline.derive.event_rows import derived_rows
 from audit_pipeline.formats.adapters import ADAPTERS
+from audit_pipeline.lake.audit_rows import AUDIT_APP
 from audit_pipeline.lake.batches import read_batch
 from audit_pipeline.lake.commits import Commit, adapter_app
 from audit_pipeline.lake.declared import EVENTS
@@ -44,7 +45,7 @@ def check_derived(
         if commit is None:
             continue  # told already
         if version > done:
-            waiting += 1
+            waiting += commit.app != AUDIT_APP
         elif not findings.guard("records", partial(_has_format_of, others, records, commit)):
             findings.guard(
                 "records", partial(_check_commit, lake, records, commit, version, files, people, attempts, findings)

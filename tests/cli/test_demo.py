@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
-from tests.cli.conftest import YESTERDAY, Command
+from tests.cli.conftest import YESTERDAY, Command, evidence_files
 
 
 def test_the_demo_finds_its_own_tampering(demo_home: tuple[Path, Result]) -> None:
@@ -20,6 +21,23 @@ def test_the_demo_finds_its_own_tampering(demo_home: tuple[Path, Result]) -> Non
     assert found
     for part in (f"day {YESTERDAY}", "source ", "position "):
         assert part in found[0]
+
+
+def test_a_second_run_of_the_whole_policy_adds_no_evidence(
+    command: Command, demo_home: tuple[Path, Result], tmp_path: Path
+) -> None:
+    """Suites, controls and releases write about each day; that is sealed once, and then there is nothing new."""
+    home = tmp_path / "copy"
+    shutil.copytree(demo_home[0], home)
+    first = command("run", AUDIT_POLICY=str(home))
+    before = evidence_files(home)
+
+    second = command("run", AUDIT_POLICY=str(home))
+
+    assert first.exit_code == 1, "the sample logs have a run that diverges"
+    assert second.exit_code == 0, second.output
+    assert sorted(evidence_files(home).keys() ^ before.keys()) == []
+    assert evidence_files(home) == before
 
 
 @pytest.mark.slow
