@@ -67,3 +67,42 @@ def test_the_example_dag_seals_and_verifies_and_fails_where_evidence_does_not_ho
     bad = run_dag(airflow, root, tmp_path)
 
     assert "does not hold" in bad.stdout + bad.stderr
+    assert bad.returncode != 0
+
+    # A report is written of what does not hold as well, and says so by its exit code.
+    done = in_airflow(airflow, "AuditReport(task_id='r', first=day, last=day, policy=policy, command=command)", root)
+
+    assert done.endswith("AirflowFailException"), done
+    assert list(places.reports.glob("*/*.html"))
+
+
+def in_airflow(airflow: Path, operator: str, root: Path) -> str:
+    """What an operator made in Airflow's own interpreter gives back when it is executed, or the exception's name."""
+    program = f"""
+from audit_pipeline.airflow import AuditOperator, AuditReport
+day, policy, command = {DAY!r}, {str(root)!r}, {str(Path(sys.executable).parent / "audit-pipeline")!r}
+try:
+    print(({operator}).execute({{}}))
+except Exception as err:
+    print(type(err).__name__)
+"""
+    done = subprocess.run([airflow.parent / "python", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("exit_code", "outcome"),
+    [(0, "said"), (1, "AirflowFailException"), (2, "AirflowException"), (9, "AirflowException")],
+)
+def test_what_does_not_hold_is_not_tried_again_and_every_other_failure_is(
+    airflow: Path, tmp_path: Path, exit_code: int, outcome: str
+) -> None:
+    arguments = f"['-c', 'echo said; exit {exit_code}']"
+
+    done = in_airflow(
+        airflow, f"AuditOperator(task_id='a', arguments={arguments}, policy=policy, command='sh')", tmp_path
+    )
+
+    assert done.splitlines()[-1] == outcome
