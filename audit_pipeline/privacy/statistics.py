@@ -135,18 +135,14 @@ class WinRate:
         return FIXED_POINT**2
 
     def exact(self, query: Query) -> list[int]:
-        cells = self._cells()
-        shown = ", ".join(f"({text(a)}, {text(b)})" for a, b in sorted({(a, b) for a, b, _ in cells}))
+        cells = ", ".join(f"({', '.join(map(text, said))}, {n})" for said, n in self._cells().items())
         sql = f"""
-            , judged AS (
-                SELECT annotator, model_a, model_b, if(outcome = 'both_bad', 'tie', outcome) AS won FROM chosen
-                WHERE outcome IN ('a', 'b', 'tie', 'both_bad') AND (model_a, model_b) IN ({shown})
-            ), votes AS (SELECT annotator, {FIXED_POINT} // count(*) AS vote FROM judged GROUP BY annotator)
-            SELECT model_a, model_b, won, sum(vote)::BIGINT FROM judged JOIN votes USING (annotator) GROUP BY ALL"""
-        exact = [0] * (3 * len(self.pairs))
-        for model_a, model_b, won, weight in query(sql):
-            exact[cells[model_a, model_b, won]] += int(weight)
-        return exact
+            , cells(model_a, model_b, outcome, cell) AS (VALUES {cells}),
+            judged AS (SELECT annotator, cell FROM chosen JOIN cells USING (model_a, model_b, outcome)),
+            votes AS (SELECT annotator, {FIXED_POINT} // count(*) AS vote FROM judged GROUP BY annotator)
+            SELECT cell, sum(vote)::BIGINT FROM judged JOIN votes USING (annotator) GROUP BY cell"""
+        found: dict[int, int] = dict(query(sql))
+        return [int(found.get(n, 0)) for n in range(3 * len(self.pairs))]
 
     def published(self, noisy: Sequence[int], sigma: float) -> list[Number]:
         made = []
@@ -156,11 +152,13 @@ class WinRate:
         return made
 
     def _cells(self) -> dict[tuple[str, str, str], int]:
-        """The cell of what a row says: who was shown as a, as b, and which of them won."""
+        """The one cell of what a row says: who was shown as a, as b, and which of them won."""
         cells: dict[tuple[str, str, str], int] = {}
         for n, (first, second) in enumerate(self.pairs):
             for a, b, wins in ((first, second, "ab"), (second, first, "ba")):
-                cells |= {(a, b, won): 3 * n + at for at, won in enumerate([*wins, "tie"])}
+                cells |= {
+                    (a, b, won): 3 * n + at for won, at in zip((*wins, "tie", "both_bad"), (0, 1, 2, 2), strict=True)
+                }
         return cells
 
 
