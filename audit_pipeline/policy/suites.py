@@ -22,7 +22,7 @@ from audit_pipeline.policy.models import Day
 from audit_pipeline.quality.day_database import MACROS
 from audit_pipeline.quality.findings import Waiver
 from audit_pipeline.quality.suites import PARAMETER, REFERENCE, Expectation, Past, Suite
-from audit_pipeline.quality.vocabulary import NAMES_ROWS, NOT_HERE, QUERY_COLUMNS, known_types, wrong_values
+from audit_pipeline.quality.vocabulary import NAMES_ROWS, NOT_HERE, known_types, query_columns, wrong_values
 from audit_pipeline.records.events import EVENT_SCHEMAS
 
 SUITES_FOLDER = "expectations"
@@ -214,9 +214,9 @@ class _Reading:
                 message = f"the table {self._table} has no column {column!r}; {_nearest(column, self._schema.names)}"
                 self._refuse(message, index, "kwargs", key)
         if expectation.query is not None:
-            self._check_query(index, one.type, expectation.query)
+            self._check_query(index, expectation, expectation.query)
 
-    def _check_query(self, index: int, type_: str, query: str) -> None:
+    def _check_query(self, index: int, one: Expectation, query: str) -> None:
         """Run it on tables without rows, so that a column that is not there is found before a day is judged."""
         if "{batch}" not in query:
             self._refuse("the query does not read {batch}, so it would not judge the day", index, "kwargs")
@@ -228,7 +228,7 @@ class _Reading:
             message = " ".join(str(err).split())[:300]
             self._refuse(f"the query does not run: {message}; correct it", index, "kwargs")
         given = [column[0] for column in found.description or ()]
-        wanted = QUERY_COLUMNS[type_] + ((self._reference,) if type_ in NAMES_ROWS else ())
+        wanted = query_columns(one.type, one.kwargs) + ((self._reference,) if one.type in NAMES_ROWS else ())
         if missing := [name for name in wanted if name not in given]:
             self._refuse(f"the query gives no column {missing[0]!r}; expected {', '.join(wanted)}", index, "kwargs")
 

@@ -17,7 +17,7 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.query_metric_provider import QueryMetricProvider
 
-from audit_pipeline.quality.agreement import MEASURES, Judged, agreement
+from audit_pipeline.quality.agreement import COHEN, MEASURES, Answered, Judged, agreement, agreement_of_pairs
 from audit_pipeline.quality.near_repeats import near_repeats_query
 from audit_pipeline.quality.suites import REFERENCE
 
@@ -153,7 +153,8 @@ class ExpectQueryTextsToDiffer(_QueryExpectation):
 class ExpectAgreementToBeAtLeast(_QueryExpectation):
     """Judges of the same items agree, beyond chance, at least so well; fails where the upper bound is below.
 
-    The query gives `item`, `answer` and `judges`: how many judges gave the item that answer.
+    The query gives `item`, `answer` and `judges`: how many judges gave the item that answer; for the measure `cohen`
+    instead `judge`: which of them.
     """
 
     min_value: float
@@ -162,8 +163,8 @@ class ExpectAgreementToBeAtLeast(_QueryExpectation):
 
     @pydantic.validator("measure")
     def _known_measure(cls, measure: str) -> str:
-        if measure not in MEASURES:
-            raise ValueError(f"{measure!r}: expected one of {', '.join(MEASURES)}")
+        if measure not in (*MEASURES, COHEN):
+            raise ValueError(f"{measure!r}: expected one of {', '.join((*MEASURES, COHEN))}")
         return measure
 
     def _validate(
@@ -172,7 +173,11 @@ class ExpectAgreementToBeAtLeast(_QueryExpectation):
         runtime_configuration: dict[str, Any] | None = None,
         execution_engine: ExecutionEngine[Any] | None = None,
     ) -> dict[str, Any]:
-        found = agreement([Judged(row["item"], row["answer"], row["judges"]) for row in metrics[ROWS]], self.measure)
+        rows = metrics[ROWS]
+        if self.measure == COHEN:
+            found = agreement_of_pairs([Answered(row["item"], row["answer"], row["judge"]) for row in rows])
+        else:
+            found = agreement([Judged(row["item"], row["answer"], row["judges"]) for row in rows], self.measure)
         if found is None:
             return {"success": True, "result": {"observed_value": None, "details": {}}}
         return {

@@ -62,20 +62,29 @@ OURS: Mapping[str, Any] = {
         "properties": {
             "query": _TEXT,
             "min_value": {"type": "number"},
-            "measure": {"enum": ["krippendorff_nominal", "krippendorff_ordinal", "krippendorff_interval", "fleiss"]},
+            "measure": {
+                "enum": ["krippendorff_nominal", "krippendorff_ordinal", "krippendorff_interval", "fleiss", "cohen"]
+            },
         },
     },
 }
 """The same of the expectations of gx_expectations.py."""
 
-QUERY_COLUMNS = {
+_QUERY_COLUMNS = {
     "unexpected_rows_expectation": (),
     "expect_query_value_to_be_between": ("value",),
     "expect_query_names_to_be_known": ("name",),
     "expect_query_texts_to_differ": ("text",),
     "expect_agreement_to_be_at_least": ("item", "answer", "judges"),
 }
-"""What the query of each must give back."""
+
+
+def query_columns(type_: str, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the query of an expectation must give back."""
+    if kwargs.get("measure") == "cohen":
+        return "item", "answer", "judge"
+    return _QUERY_COLUMNS[type_]
+
 
 NAMES_ROWS = ("unexpected_rows_expectation", "expect_query_texts_to_differ")
 """Those whose query gives back the reference as well."""

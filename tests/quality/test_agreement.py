@@ -2,11 +2,23 @@
 
 import random
 from collections import Counter
-from itertools import permutations
+from itertools import combinations, permutations
 
+import pyarrow as pa
 import pytest
 
-from audit_pipeline.quality.agreement import LEAST_ITEMS, MEASURES, Agreement, Judged, agreement
+from audit_pipeline.quality.agreement import (
+    LEAST_ITEMS,
+    MEASURES,
+    Agreement,
+    Answered,
+    Judged,
+    agreement,
+    agreement_of_pairs,
+)
+from audit_pipeline.quality.day_database import day_database
+from audit_pipeline.quality.judging import judge
+from audit_pipeline.quality.suites import Expectation, Suite
 
 
 def judged(answers: list[list[str]]) -> list[Judged]:
@@ -97,3 +109,81 @@ def test_distances_of_numbers_count_where_the_measure_says_so() -> None:
     assert interval is not None
     assert nominal is not None
     assert interval.value > 0.9 > 0.1 > nominal.value
+
+
+def answered(answers: list[list[str]]) -> list[Answered]:
+    """The answers of each item, the first of them by judge 0, and so on."""
+    return [Answered(item, answer, judge) for item, said in enumerate(answers) for judge, answer in enumerate(said)]
+
+
+def textbook_cohen(one: list[str], other: list[str]) -> float:
+    """Cohen's kappa by its definition."""
+    n = len(one)
+    agreed = sum(a == b for a, b in zip(one, other, strict=True)) / n
+    chance = sum(one.count(kind) * other.count(kind) for kind in {*one, *other}) / n**2
+    return (agreed - chance) / (1 - chance)
+
+
+def found_of_pairs(answers: list[list[str]]) -> Agreement:
+    one = agreement_of_pairs(answered(answers))
+    assert one is not None
+    return one
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.9])
+def test_kappa_of_pairs_is_the_mean_of_the_textbooks_by_common_items(share: float) -> None:
+    answers = simulated(share)
+    ragged = [said if at < 50 else said[:2] for at, said in enumerate(answers)]
+    pairs = [
+        ([said[one] for said in ragged if len(said) > other], [said[other] for said in ragged if len(said) > other])
+        for one, other in combinations(range(3), 2)
+    ]
+
+    expected = sum(len(one) * textbook_cohen(one, other) for one, other in pairs) / sum(len(one) for one, _ in pairs)
+    assert found_of_pairs(ragged).value == pytest.approx(expected)
+    assert found_of_pairs(ragged).items == 80
+
+
+def test_pairs_with_few_items_in_common_do_not_count() -> None:
+    answers = simulated(0.6, judges=2)
+    with_a_third = [[*said, "a"] if at < LEAST_ITEMS - 1 else said for at, said in enumerate(answers)]
+
+    assert found_of_pairs(with_a_third) == found_of_pairs(answers)
+
+
+def test_the_interval_of_pairs_holds_the_truth_about_as_often_as_it_says() -> None:
+    truth = found_of_pairs(simulated(0.5, items=20_000, seed=7)).value
+    samples = [found_of_pairs(simulated(0.5, items=100, seed=seed)) for seed in range(40)]
+
+    assert sum(one.low <= truth <= one.high for one in samples) >= 0.85 * len(samples)
+    assert all(one.high - one.low < 0.5 for one in samples)
+
+
+def test_the_first_of_two_answers_of_a_judge_counts() -> None:
+    answers = simulated(0.6, judges=2)
+    again = [Answered(item, "c", 0) for item in range(len(answers))]
+
+    assert agreement_of_pairs([*answered(answers), *again]) == found_of_pairs(answers)
+
+
+def test_pairs_without_enough_in_common_or_one_answer_alone_say_nothing() -> None:
+    assert agreement_of_pairs(answered(simulated(0.9, items=LEAST_ITEMS - 1))) is None
+    assert agreement_of_pairs(answered([["a", "a"]] * 50)) is None
+    assert agreement_of_pairs(answered([["a"], ["b"]] * 50)) is None
+    assert agreement_of_pairs([]) is None
+
+
+@pytest.mark.parametrize(("above", "state"), [(-0.01, "passed"), (0.01, "failed")])
+def test_a_suite_may_ask_for_the_kappa_of_pairs(above: float, state: str) -> None:
+    answers = simulated(0.6)
+    expected = found_of_pairs(answers)
+    rows = pa.Table.from_pylist([one._asdict() for one in answered(answers)])
+    query = "SELECT item, answer, judge FROM {batch} ORDER BY ALL"
+    kwargs = {"query": query, "min_value": expected.high + above, "measure": "cohen"}
+    suite = Suite("answers", (Expectation("pairs", "expect_agreement_to_be_at_least", kwargs),), "", "")
+
+    with day_database({"answers": (rows.schema, [rows])}) as database:
+        (finding,) = judge(suite, database, {})
+
+    assert finding.state == state
+    assert finding.observed_value == pytest.approx(expected.value)
