@@ -1,19 +1,21 @@
 """What the noise of summaries does to numbers, and what a release costs beside exact aggregation.
 
-    python benchmarks/privacy.py [--only errors|cost] [--rows 1000000]
+    python benchmarks/privacy.py [--only memory|errors|cost] [--rows 1000000]
 
 Errors: half of the interval that holds 95 of 100 published draws around the number without noise, on made-up
 judgements, beside those that docs/privacy-promise.md lets expect; and how many draws say "too few to say". Cost: the
 eight statistics at once from rows in memory to what is published, beside the same eight questions asked exactly,
-without bounds, of DuckDB and Polars in the same run, on one thread each.
+without bounds, of DuckDB and Polars in the same run, on one thread each. Memory: the peak of such a release of ten
+million rows.
 """
 
 import argparse
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -44,6 +46,7 @@ PAIRS = tuple(combinations(MODELS, 2))
 DRAWS = 400
 ROUNDS = 5
 GOAL = 1.25
+MOST_MB = 2000
 SCENARIOS: tuple[tuple[int, Cadence, str, Mapping[str, float]], ...] = (
     (1_000, "weekly", "0.0096", {"annotators": 0.045, "rating": 0.13, "wins": 0.21}),
     (10_000, "daily", "0.005", {"annotators": 0.006, "rating": 0.017, "wins": 0.031}),
@@ -127,7 +130,7 @@ def cost(rows: int) -> float:
     table = judgements(rows // 10, rows)
     release = bundle("daily", "0.005")
     works: dict[str, Callable[[], Any]] = {
-        "release": lambda: _release(release, table),
+        "release": lambda: _release(release, [table]),
         "DuckDB, exact": lambda: _duckdb(table),
         "Polars, exact": lambda: _polars(table),
     }
@@ -146,8 +149,27 @@ def cost(rows: int) -> float:
     return ratio
 
 
-def _release(release: Release, table: pa.Table) -> Any:
-    with BoundedRows(release.unit, release.columns, [table]) as rows:
+def memory(rows: int) -> float:
+    """Peak memory in MB of a process that makes a release of rows that come in parts of 250,000."""
+    release, annotators, part = bundle("daily", "0.005"), min(200_000, rows), 250_000
+    before = peak_mb()
+    began = time.perf_counter()
+    _release(release, (judgements(annotators, part, seed) for seed in range(max(1, rows // part))))
+    took = peak_mb() - before
+    seconds = time.perf_counter() - began
+    print(
+        f"\n{rows:,} rows, made meanwhile: {seconds:.0f} s; {took:.0f} MB, the process {peak_mb():.0f} MB at its peak"
+    )
+    return peak_mb()
+
+
+def peak_mb() -> float:
+    said = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(said["VmHWM"].split()[0]) / 1024
+
+
+def _release(release: Release, tables: Iterable[pa.Table]) -> Any:
+    with BoundedRows(release.unit, release.columns, tables) as rows:
         exact = release.exact(rows)
     return release.draw(exact, OpenDpNoise())
 
@@ -189,12 +211,17 @@ def _polars(given: pa.Table) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["errors", "cost"], help="one of the two")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the cost (default: 1000000)")
+    parser.add_argument("--only", choices=["errors", "cost", "memory"], help="one of the three")
+    parser.add_argument("--rows", type=int, help="of the cost (default: 1000000) or memory (10000000)")
     asked = parser.parse_args()
-    is_within = asked.only == "cost" or errors()
-    is_cheap = asked.only == "errors" or cost(asked.rows) <= 2
-    raise SystemExit(0 if is_within and is_cheap else 1)
+    # Memory first: its peak is the process's.
+    works: dict[str, Callable[[], bool]] = {
+        "memory": lambda: memory(asked.rows or 10_000_000) <= MOST_MB,
+        "errors": errors,
+        "cost": lambda: cost(asked.rows or 1_000_000) <= 2,
+    }
+    holds = [work() for name, work in works.items() if asked.only in (None, name)]
+    raise SystemExit(0 if all(holds) else 1)
 
 
 if __name__ == "__main__":
