@@ -92,7 +92,7 @@ def main() -> None:
         pages = {
             "asset-graph.png": ("/locations/audit_pipeline/asset-groups/evidence/lineage", "1500,1450"),
             "materialised-day.png": (f"/assets/daily_merkle_root?view=partitions&partition={day}", "1500,1000"),
-            "failed-check.png": ("/assets/policy_updates?view=checks&checkDetail=divergence_hidden", "1500,1000"),
+            "failed-check.png": ("/assets/policy_updates?view=checks&checkDetail=divergence_hidden", "1800,765"),
         }
         for name, (page, size) in pages.items():
             browse(address + page, f"--window-size={size}", f"--screenshot={IMAGES / name}")
