@@ -55,7 +55,7 @@ def test_a_backfill_from_the_ui_takes_in_and_seals_its_days(screenshots: ModuleT
 
     assert done.count("SUCCESS") == 3  # the day that was run before, and the two
     script = str(Path(sys.executable).parent / "audit-pipeline")
-    query = ["SELECT day FROM seals ORDER BY day", "--csv"]
+    query = ["SELECT DISTINCT day FROM seals ORDER BY day", "--csv"]
     sealed = subprocess.run([script, "query", *query], cwd=project, check=True, capture_output=True, text=True).stdout
     assert sealed.split() == ["day", "2026-03-02", "2026-03-03", "2026-03-05"]
     verified = subprocess.run([script, "verify"], cwd=project, check=True, capture_output=True, text=True).stdout

@@ -1,9 +1,11 @@
 """key rotate and freeze, as users call them; and a profile whose keys lie elsewhere."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from audit_pipeline.demo import flip_bit
 from tests.cli.conftest import Command, land
 
 
@@ -57,5 +59,21 @@ def test_a_freeze_asks_and_then_ends_the_log(command: Command, sealed: Path) -> 
     assert "note: the log was frozen" in command("verify", folder="project").stdout
     land(sealed, "b.jsonl", b"{}\n")
     done = command("run", folder="project")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "was frozen at" in done.stderr
+
+
+def test_a_first_mark_is_written_once_where_all_are_lost(command: Command, sealed: Path) -> None:
+    marks = sealed / "audit-home/keys/marks"
+    refused = command("first-mark", folder="project")
+    shutil.rmtree(marks)
+
+    done = command("first-mark", folder="project")
+
+    assert (refused.exit_code, done.exit_code) == (2, 0), done.stderr
+    assert "extends-own-mark" in command("verify", folder="project").stdout
+    shutil.rmtree(marks)
+    (data,) = (sealed / "audit-home/lake/restricted/records/runs").rglob("*.parquet")
+    flip_bit(data)
+    assert command("first-mark", folder="project").exit_code == 1, "a mark would vouch for it"
+    assert not marks.exists()

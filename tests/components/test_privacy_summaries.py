@@ -208,7 +208,7 @@ def test_the_sensor_tells_of_the_budget_when_it_changed(daily: Path) -> None:
 
 def test_the_schedule_asks_for_weeks_that_are_over_and_for_revisions_that_are_due(project: Path) -> None:
     policy = load_policy(project, {})
-    seal_empty_day(open_lake(policy.places), policy.digest, date(2026, 1, 5))
+    seal_empty_day(open_lake(policy.places), policy.digest, date(2026, 2, 2))
     file = project / "assets/privacy/defs.yaml"
     file.write_text(file.read_text().replace("max_windows: 52", "max_windows: 26\n      revisions: [28]"))
     repository = build_definitions(project).get_repository_def()
