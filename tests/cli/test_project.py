@@ -38,7 +38,8 @@ def test_every_command_and_option_has_help(name: str) -> None:
 
 def test_exactly_these_commands_exist() -> None:
     assert set(main.commands) == set(
-        "init add-stream keygen demo run ui verify prove check query report status key freeze first-mark alerts doctor".split()
+        "init add-stream keygen demo run ui verify prove check query report status key freeze first-mark alerts"
+        " doctor".split()
     )
     assert set(key.commands) == {"rotate"}
 
