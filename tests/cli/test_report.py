@@ -76,7 +76,9 @@ def test_a_blocking_check_holds_the_report_back_with_exit_code_1_and_its_cure(co
     table = open_lake(load_policy(project, {}).places).open(QUALITY_FINDINGS)
     now = datetime.now(UTC)
     row = {**found("divergence_hidden", "failed", is_blocking=True), "day": YESTERDAY, "judged_at": now}
-    append_rows(table, "quality", 0, pa.Table.from_pylist([row], schema=QUALITY_FINDINGS.schema), now, bytes(32))
+    append_rows(
+        table, f"quality/{YESTERDAY}", 0, pa.Table.from_pylist([row], schema=QUALITY_FINDINGS.schema), now, bytes(32)
+    )
 
     done = command("report", "--from", str(YESTERDAY), folder="project")
 

@@ -40,7 +40,7 @@ def judge(project: Path, state: str, number: int) -> None:
     now = datetime.now(UTC)
     row = found("divergence_hidden", state, is_blocking=True, round=number)
     rows = pa.Table.from_pylist([{**row, "day": DAY, "judged_at": now}], schema=QUALITY_FINDINGS.schema)
-    assert append_rows(table, "quality", number - 1, rows, now, bytes([number] * 32))
+    assert append_rows(table, f"quality/{DAY}", number - 1, rows, now, bytes([number] * 32))
 
 
 def test_a_month_waits_for_a_blocking_check_and_is_made_once_it_is_waived(
