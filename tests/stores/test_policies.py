@@ -70,3 +70,13 @@ def test_no_task_may_remove_evidence(path: Path) -> None:
             if binding["role"].endswith("auditReplace"):
                 where = binding["condition"]["expression"]
                 assert "/lake/" in where or "/checkpoint" in where, where
+
+
+@pytest.mark.parametrize(
+    ("cloud", "right"),
+    [("aws", "kms:Sign"), ("gcp", "roles/cloudkms.signerVerifier"), ("azure", "Key Vault Secrets User")],
+)
+def test_who_seals_alone_may_use_the_logs_key(cloud: str, right: str) -> None:
+    may = {path.stem for path in (POLICIES / cloud).glob("*.json") if right in path.read_text()}
+
+    assert may == {"seal"}
