@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.stores.gcs_double import GcsDouble
 
 _START_S = 60
+_STARTS = 3
 SECRETS = {"AWS_ACCESS_KEY_ID": "audit", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 AZURE_ACCOUNT = "devstoreaccount1"
 # Azurite's own, published in its documentation.
@@ -58,14 +59,29 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
     credential = {"accessKey": SECRETS["AWS_ACCESS_KEY_ID"], "secretKey": SECRETS["AWS_SECRET_ACCESS_KEY"]}
     identity = {"name": "audit", "credentials": [credential], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
     config.write_text(json.dumps({"identities": [identity]}))
-    master, volume, filer, port = (free_port() for _ in range(4))
+    with contextlib.ExitStack() as running:
+        for attempt in range(1, _STARTS + 1):
+            (data := folder / str(attempt)).mkdir()
+            master, volume, filer, port = (free_port() for _ in range(4))
+            try:
+                running.enter_context(_running(_weed(data, config, master, volume, filer, port), data, port))
+                break
+            except RuntimeError:  # another process may have taken one of the ports meanwhile
+                if attempt == _STARTS:
+                    raise
+        yield Server("s3", port, SECRETS)
+
+
+def _weed(folder: Path, config: Path, master: int, volume: int, filer: int, port: int) -> list[str]:
     weed = shutil.which("weed") or str(Path(sys.executable).with_name("weed"))
     command = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-volume.max=400", "-s3"]
     command += ["-master.volumeSizeLimitMB=64", f"-master.port={master}", f"-volume.port={volume}"]
     command += [f"-filer.port={filer}", f"-s3.port={port}", f"-s3.config={config}", "-master.telemetry=false"]
-    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # of fixed numbers else, so that two could not run at once
-    with _running(command, folder, port):
-        yield Server("s3", port, SECRETS)
+    return [
+        *command,
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    ]  # of fixed numbers else, so that two could not run at once
 
 
 @contextmanager
