@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from audit_pipeline.demo import flip_bit
+from audit_pipeline.errors import UnreachableError
 from audit_pipeline.lake.commits import format_commit, parse_commit
 from audit_pipeline.records import canonical
 from audit_pipeline.tlog import parse_vkey
 from audit_pipeline.tlog.trust import Trust
 from audit_pipeline.verify import Problem
+from audit_pipeline.verify.apart import verify_apart
 from tests.lakes import TODAY, LakeForTests, rewrite
 
 DAY = TODAY - timedelta(days=1)
@@ -395,3 +398,24 @@ def test_marks_with_a_gap_are_found(sealed: LakeForTests) -> None:
 def test_a_day_holds_a_date(sealed: LakeForTests) -> None:
     assert {row["day"] for row in sealed.rows("records")} == {DAY, TODAY}
     assert isinstance(sealed.rows("records")[0]["day"], date)
+
+
+@pytest.mark.parametrize("found_before", [True, False])
+def test_what_was_found_before_a_store_stopped_answering_stands(
+    sealed: LakeForTests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found_before: bool
+) -> None:
+    problem = Problem("records", "-", "-", "-", "a row was changed")
+    said = [{"problem": dataclasses.asdict(problem)}] if found_before else []
+    child = tmp_path / "child"
+    lines = "\n".join(map(json.dumps, [*said, {"unreachable": "the store gives no good answer"}]))
+    child.write_text(f"#!/bin/sh\ncat > /dev/null\ncat <<'SAID'\n{lines}\nSAID\n")
+    child.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(child))
+
+    if not found_before:
+        with pytest.raises(UnreachableError, match="no good answer"):
+            verify_apart(sealed.lake)
+        return
+    found = verify_apart(sealed.lake)
+    assert found.problems == (problem,)
+    assert any("no good answer" in note for note in found.notes)
