@@ -31,7 +31,7 @@ def hash_nodes(children: bytes) -> bytes:
 
 
 def hash_leaves(salts: bytes, records: pa.Array) -> bytes:
-    """Leaf hashes of records: 16 bytes of salt and one binary value each; 32 bytes out each."""
+    """Leaf hashes of records: 16 bytes of salt and one binary value or view each; 32 bytes out each."""
     count = len(records)
     if len(salts) != SALT_BYTES * count:
         raise ValueError(f"{count} records need {SALT_BYTES * count} bytes of salt, got {len(salts)}")
@@ -52,12 +52,6 @@ def fixed_width(values: bytes | npt.NDArray[np.uint8], width: int) -> pa.Array:
     """A binary array over the bytes of values of one width, without a copy."""
     offsets = np.arange(0, len(values) + 1, width, dtype=np.int32)
     return pa.Array.from_buffers(pa.binary(), len(values) // width, [None, pa.py_buffer(offsets), pa.py_buffer(values)])
-
-
-def binary_values(values: pa.Buffer, offsets: npt.NDArray[np.int64]) -> pa.Array:
-    """A binary array of len(offsets) - 1 values that lie one after the other in `values`, without a copy of them."""
-    narrow = offsets.astype(np.int32)
-    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(narrow), values])
 
 
 def join_fixed(values: pa.Array, width: int) -> bytes:

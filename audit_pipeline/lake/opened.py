@@ -1,6 +1,9 @@
 """A lake as one value: its places, its identity, its tables."""
 
+import os
 from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from audit_pipeline.lake.declared import TABLES, Table
 from audit_pipeline.lake.keys import read_vkey
@@ -70,7 +73,18 @@ def open_lake(places: Places, vkey: str | None = None) -> Lake:
     Raises:
         InputError: there is no key.
     """
+    _choose_memory_pool()
     vkey = vkey or read_vkey(places.keys)
     origin = parse_vkey(vkey).name
     lake_id = origin.rsplit("/", 1)[-1]
     return Lake(places.with_copies(lake_id), origin, lake_id, vkey)
+
+
+def _choose_memory_pool() -> None:
+    """Arrow takes jemalloc in this process, where its build has it and the environment names no other.
+
+    It keeps freed memory at hand for a second. To have the system clear fresh pages for each buffer took 28% of the CPU
+    time of ingest.
+    """
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())

@@ -25,11 +25,15 @@ _EPOCH = date(1970, 1, 1)
 _GROUP_BYTES = 16 << 20
 """A row group: hashed and encoded at once, small enough to prune by, large enough to scan."""
 
-_MOVED_BYTES = 256 << 10
+_IN_MEMORY = {pa.string(): pa.dictionary(pa.int32(), pa.string()), pa.binary(): pa.binary_view()}
+_WRITTEN = pa.schema(
+    [f.with_type(_IN_MEMORY[f.type]) if f.name != "salt" and f.type in _IN_MEMORY else f for f in RECORDS.schema]
+)
+"""The schema of `records` as rows are held in memory: texts as dictionaries, records where they lie in the source. The
+files are the same, and are written faster."""
 
-_REPEATED = pa.dictionary(pa.int32(), pa.string())
-_WRITTEN = pa.schema([f.with_type(_REPEATED) if pa.types.is_string(f.type) else f for f in RECORDS.schema])
-"""The schema of `records` with its texts as dictionaries: the files are the same, and are written faster."""
+_INLINE_BYTES = 12
+"""Of an Arrow view of at most this length all bytes are in the view; of a longer one the first four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class _Part:
     first: int
     """Offset of the first one within the snapshot."""
     records: pa.Array
+    """A view of each."""
+    size_bytes: int
     exceptions: list[Exception_]
     """By offset within the snapshot."""
 
@@ -93,11 +99,11 @@ def _row_groups(taken: Sequence[Taken]) -> Iterator[list[tuple[int, _Part]]]:
     size_bytes = 0
     for number, one in enumerate(taken):
         for part in _parts(one):
-            if group and size_bytes + part.records.nbytes > _GROUP_BYTES:
+            if group and size_bytes + part.size_bytes > _GROUP_BYTES:
                 yield group
                 group, size_bytes = [], 0
             group.append((number, part))
-            size_bytes += part.records.nbytes
+            size_bytes += part.size_bytes
     if group:
         yield group
 
@@ -105,12 +111,14 @@ def _row_groups(taken: Sequence[Taken]) -> Iterator[list[tuple[int, _Part]]]:
 def _parts(taken: Taken) -> Iterator[_Part]:
     rows, done = taken.rows, 0
     parts = _line_parts(rows, taken.snapshot) if isinstance(rows, Lines) else _item_parts(rows)
-    for records, exceptions in parts:
-        yield _Part(taken, done, records, [(done + at, status, reason) for at, status, reason in exceptions])
+    for records, size_bytes, exceptions in parts:
+        yield _Part(
+            taken, done, records, size_bytes, [(done + at, status, reason) for at, status, reason in exceptions]
+        )
         done += len(records)
 
 
-def _line_parts(lines: Lines, snapshot: Snapshot) -> Iterator[tuple[pa.Array, list[Exception_]]]:
+def _line_parts(lines: Lines, snapshot: Snapshot) -> Iterator[tuple[pa.Array, int, list[Exception_]]]:
     ends, begin, first = lines.ends, 0, 0
     while first < len(ends):
         last = max(first + 1, int(np.searchsorted(ends, begin + _GROUP_BYTES)))
@@ -122,20 +130,23 @@ def _line_parts(lines: Lines, snapshot: Snapshot) -> Iterator[tuple[pa.Array, li
             exceptions = line_exceptions(piece, lengths, snapshot.container, is_first=lines.is_first and first == 0)
         if last == len(ends) and len(lines.raw) == ends[-1]:
             exceptions = _as_partial_tail(exceptions, last - first - 1)
-        yield _without_newlines(piece, lengths), exceptions
+        yield line_views(piece, lengths), len(piece), exceptions
         begin, first = int(ends[last - 1]) + 1, last
 
 
-def _without_newlines(piece: memoryview, lengths: npt.NDArray[np.int64]) -> pa.Array:
-    """The lines, one after another. Moved a few at a time: what stays in the cache can be moved twice for nothing."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    values = pa.allocate_buffer(int(offsets[-1]))
-    filled, at = np.frombuffer(values, np.uint8), 0
-    for begin in range(0, len(piece), _MOVED_BYTES):
-        moved = bytes(piece[begin : begin + _MOVED_BYTES]).replace(b"\n", b"")
-        filled[at : at + len(moved)] = np.frombuffer(moved, np.uint8)
-        at += len(moved)
-    return hashing.binary_values(values, offsets)
+def line_views(piece: memoryview, lengths: npt.NDArray[np.int64]) -> pa.Array:
+    """The lines of `piece` without their newlines, where they lie. `lengths`: bytes of each, without its newline."""
+    text, starts = np.frombuffer(piece, np.uint8), np.cumsum(lengths + 1) - lengths - 1
+    views = np.zeros((len(lengths), 16), np.uint8)  # length, first bytes, which buffer, where it starts there
+    views[:, :4] = lengths.astype(np.int32)[:, None].view(np.uint8)
+    views[:, 4:8] = text.take(starts[:, None] + np.arange(4), mode="clip")
+    views[:, 12:] = starts.astype(np.int32)[:, None].view(np.uint8)
+    if (is_short := lengths <= _INLINE_BYTES).any():
+        at = np.arange(_INLINE_BYTES)
+        found = text.take(starts[is_short, None] + at, mode="clip")
+        views[is_short, 4:] = np.where(at < lengths[is_short, None], found, 0)
+    buffers = [None, pa.py_buffer(views), pa.py_buffer(piece)]
+    return pa.Array.from_buffers(pa.binary_view(), len(lengths), buffers)
 
 
 def _as_partial_tail(exceptions: list[Exception_], at: int) -> list[Exception_]:
@@ -145,7 +156,7 @@ def _as_partial_tail(exceptions: list[Exception_], at: int) -> list[Exception_]:
     return [*others, (at, "partial_tail", "" if is_readable else "no_newline")]
 
 
-def _item_parts(items: Items) -> Iterator[tuple[pa.Array, list[Exception_]]]:
+def _item_parts(items: Items) -> Iterator[tuple[pa.Array, int, list[Exception_]]]:
     odd = {at: (status, reason) for at, status, reason in items.exceptions}
     first = 0
     while first < len(items.records):
@@ -154,7 +165,8 @@ def _item_parts(items: Items) -> Iterator[tuple[pa.Array, list[Exception_]]]:
             size += len(items.records[last])
             last += 1
         yield (
-            pa.array(items.records[first:last], pa.binary()),
+            pa.array(items.records[first:last], pa.binary_view()),
+            size,
             [(at - first, *odd[at]) for at in range(first, last) if at in odd],
         )
         first = last
