@@ -234,3 +234,14 @@ def test_a_last_line_of_text_that_gets_no_more_than_its_newline_is_an_event(lake
     lake.run()
 
     assert [row["value"] for row in lake.rows("training_metrics")] == [0.5]
+
+
+def test_long_records_are_derived_a_few_at_a_time_and_none_is_left_out(lake: LakeForTests) -> None:
+    """What is worked on at once is bounded in bytes; a record may be longer than that alone."""
+    sizes = (*[1] * 50, 3 << 20, 1, 2 << 20, 2 << 20, 1, 6 << 20, 1, 1)
+    line = b'{"input":"q","output":"%s","gts":null,"score":%d,"step":1}\n'
+    lake.land("rollouts/1.jsonl", b"".join(line % (b"a" * size, n) for n, size in enumerate(sizes)))
+    lake.run()
+
+    assert scores(lake) == list(map(float, range(len(sizes))))
+    assert [len(row["completion_text"]) for row in lake.rows("generations")] == list(sizes)

@@ -48,11 +48,22 @@ class Attempts:
 _SAME = ("step", "metric", "split")  # in which order most logs only go up
 
 
+def _encoded(rows: pa.Table) -> pa.Table:
+    """The rows with each text once: logs repeat theirs, and many rows are kept."""
+    names = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    for name in names:
+        encoded = rows[name].combine_chunks().dictionary_encode()
+        rows = rows.set_column(rows.schema.get_field_index(name), name, encoded)
+    return rows
+
+
 def _are_distinct(codes: npt.NDArray[np.int64], columns: Sequence[pa.ChunkedArray]) -> bool:
     """Whether no two rows have the same codes and values. Where that is costly to say, no."""
     combined, size = codes.astype(np.int64), int(codes.max(initial=0)) + 1
     for column in columns:
-        encoded = column.combine_chunks().dictionary_encode()
+        encoded = column.combine_chunks()
+        if not pa.types.is_dictionary(encoded.type):
+            encoded = encoded.dictionary_encode()
         size *= len(encoded.dictionary) + 1
         combined = (
             combined * (len(encoded.dictionary) + 1) + encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
@@ -83,7 +94,7 @@ class _Counter:
         return new
 
     def number(self, rows: pa.Table) -> pa.Array:
-        rows = rows.select(self.columns)
+        rows = _encoded(rows.select(self.columns))
         if self._only_goes_on(rows):
             self._later.append(rows)
             return pa.repeat(pa.scalar(0, pa.int32()), rows.num_rows)
@@ -98,7 +109,7 @@ class _Counter:
 
     def _only_goes_on(self, rows: pa.Table) -> bool:
         """Whether no row can be another attempt. The runs' last steps are brought up to date."""
-        named, unnamed = (rows[name].combine_chunks().dictionary_encode() for name in ("run_id", "source_id"))
+        named, unnamed = (rows[name].combine_chunks() for name in ("run_id", "source_id"))
         runs = [(run, True) for run in named.dictionary.to_pylist()]
         codes = named.indices.fill_null(-1).to_numpy()
         codes = np.where(codes < 0, len(runs) + unnamed.indices.to_numpy(), codes)

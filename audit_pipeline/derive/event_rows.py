@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -78,14 +80,25 @@ def _parts(lake: Lake, records: OpenTable, name: str) -> Iterator[tuple[str, Par
     path = records.files.path(name)
     with decoding(path), pq.ParquetFile(records.files.file(name), read_dictionary=["source_id", "status"]) as file:
         for batch in file.iter_batches(_READ_ROWS, columns=columns):
+            sizes = pc.binary_length(batch["record"]).to_numpy()
             for key, begin, end in runs_of(batch):
                 format_name, context = contexts[key]
-                for first in range(begin, end, _BATCH_ROWS):
-                    part = _part(context, batch.slice(first, min(_BATCH_ROWS, end - first)))
+                for first, last in _cut(sizes, begin, end):
+                    part = _part(context, batch.slice(first, last - first))
                     before = taken_before.pop(key, None)
                     if before is not None and part.records[0].strip() == before.strip():  # it is an event already
                         part = part.of(range(1, len(part.records)))
                     yield format_name, part
+
+
+def _cut(sizes: npt.NDArray[np.int32], begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """(first row, row after the last) of runs of at most _BATCH_ROWS and _BATCH_BYTES, or of one row."""
+    ends = np.cumsum(sizes, dtype=np.int64)
+    while begin < end:
+        most = ends[begin] - sizes[begin] + _BATCH_BYTES
+        last = max(begin + 1, min(end, begin + _BATCH_ROWS, int(np.searchsorted(ends, most, "right"))))
+        yield begin, last
+        begin = last
 
 
 def _part(context: SourceContext, rows: pa.RecordBatch) -> Part:

@@ -21,7 +21,8 @@ from audit_pipeline.records.pseudonyms import PersonKeys
 
 DERIVE_APP = "derive"
 AGAIN_APP = "derive/again"
-_COMMITS_AT_ONCE = 50
+_COMMITS_AT_ONCE = 16
+"""Half a gigabyte of records, of whose metrics some 300 MB are kept to count attempts."""
 
 Entropy = Callable[[int], bytes]
 

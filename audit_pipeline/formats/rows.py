@@ -88,6 +88,8 @@ class EventRows:
             return made[0]
         rows, of_source = pa.concat_tables([table for table, _ in made]), np.concatenate([of for _, of in made])
         order = np.lexsort((rows["position"].to_numpy(), of_source))  # of a record, as they were added
+        if (np.diff(order) == 1).all():
+            return rows, of_source
         return rows.take(pa.array(order)), of_source[order]
 
     def _rows(self, name: str, events: "_Events") -> tuple[pa.Table, npt.NDArray[np.int64]]:
