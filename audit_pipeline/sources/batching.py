@@ -209,7 +209,12 @@ def _rows(parts: Sequence[_Part], records: pa.Array, salts: bytes) -> pa.RecordB
 
 
 def _texts(codes: npt.NDArray[Any], texts: Sequence[str]) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), texts)
+    """The text of each code, as a dictionary of distinct ones: for each that is there twice pyarrow 25 would write as
+    many bytes of whatever lies in memory into the file.
+    """
+    distinct = list(dict.fromkeys(texts))
+    numbers = np.array([distinct.index(text) for text in texts], np.int32)
+    return pa.DictionaryArray.from_arrays(numbers[codes], distinct)
 
 
 def _describe(lake_id: str, taken: Taken, leaves: bytes, exceptions: list[Exception_]) -> dict[str, Any]:
