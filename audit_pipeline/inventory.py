@@ -11,7 +11,7 @@ from audit_pipeline import tlog
 from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.adoption import check_new_commits
 from audit_pipeline.lake.batches import read_batch
-from audit_pipeline.lake.commits import commit_file
+from audit_pipeline.lake.commits import checkpoint_step, commit_file, is_checkpointed
 from audit_pipeline.lake.declared import RECORDS, SEALS, TABLES
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.inventories import digest_files, inventory_name, newest_number, read_inventory
@@ -19,7 +19,7 @@ from audit_pipeline.lake.logbook import draft_name, published_keys, read_log
 from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT, checkpoint_file
 from audit_pipeline.lake.marks import chain_hash, newest_mark, put_mark
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.tables import CHECKPOINT_EVERY, OpenTable
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.signers import load_signers, signers_at
 
 _ATTEMPTS = 100
@@ -114,9 +114,8 @@ def _table_files(table: OpenTable, first: int) -> Iterator[str]:
             if table.table == RECORDS:
                 yield from (f"evidence/{name}" for name in objects_of(table, file.name))
     # From before `first` too: another worker may have written one after its version was listed.
-    newest = table.version // CHECKPOINT_EVERY * CHECKPOINT_EVERY
-    oldest = max(first // CHECKPOINT_EVERY * CHECKPOINT_EVERY, CHECKPOINT_EVERY)
-    checkpoints = [*map(checkpoint_file, range(oldest, newest + 1, CHECKPOINT_EVERY)), LAST_CHECKPOINT]
+    versions = filter(is_checkpointed, range(max(first - checkpoint_step(first), 0), table.version + 1))
+    checkpoints = [*map(checkpoint_file, versions), LAST_CHECKPOINT]
     yield from (f"{folder}/{name}" for name in checkpoints if table.files.exists(name))
 
 

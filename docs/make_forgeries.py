@@ -22,9 +22,9 @@ from tests.forgeries import Forgery, Material, make_material, run_lake, try_forg
 from tests.lakes import TODAY, LakeForTests  # noqa: E402
 
 FLIPS = 1000
-_OF_CHECKPOINTS = 100  # of them: a lake long enough for Delta checkpoints takes ten times as long to verify
+_OF_CHECKPOINTS = 100  # of them: a lake long enough for Delta checkpoints takes longer to verify
 SEED = 20260305
-_LONG_AGO = range(2, 103)  # days before TODAY, each sealed empty: with 100 commits a table has a Delta checkpoint
+_LONG_AGO = range(2, 13)  # days before TODAY, each sealed empty: with 10 commits a table has a Delta checkpoint
 _HEAD = """# Forgeries that were tried
 
 Made by `python docs/make_forgeries.py`; do not edit. What each level means and who can do what is in
@@ -67,7 +67,7 @@ def forgeries_page(folder: Path) -> str:
             "## Flipped bits",
             "",
             f"{FLIPS:,} single bits, by a generator with the seed {SEED}, without marks and trust file;",
-            f"those of marks at `extends-own-mark`. {_OF_CHECKPOINTS} of them in a lake of 104 seals,",
+            f"those of marks at `extends-own-mark`. {_OF_CHECKPOINTS} of them in a lake of 14 seals,",
             "where a table has a Delta checkpoint.",
             "",
             "| kind of file | files | flips | found |",

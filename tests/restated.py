@@ -63,7 +63,7 @@ class _Table:
         """Everything that the table's own commits account for, below its folder."""
         for version in range(len(self.commits) + self.has_creation):
             yield f"_delta_log/{version:020}.json"
-            if version and version % 100 == 0:
+            if version and version % max(10, 10 ** (len(str(version)) - 2)) == 0:
                 yield f"_delta_log/{version:020}.checkpoint.parquet"
                 yield "_delta_log/_last_checkpoint"
         for commit in self.commits:

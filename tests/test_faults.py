@@ -239,14 +239,14 @@ def test_verify_finds_nothing_after_a_fault_that_the_next_run_does_not_cure(tmp_
 
 @pytest.fixture(scope="module")
 def before_a_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> WatchedLake:
-    """The next commit of `records` is number 100, which leads to a Delta checkpoint."""
+    """The next commit of `records` is number 10, which leads to a Delta checkpoint."""
     lake = WatchedLake(tmp_path_factory.mktemp("made") / "lake")
-    for number in range(99):
+    for number in range(9):
         lake.land(f"{number}.jsonl", b'{"n":%d}\n' % number)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ingest, "_BATCH_SOURCES", 1)
         lake.run()
-    lake.land("last.jsonl", b'{"n":99}\n')
+    lake.land("last.jsonl", b'{"n":9}\n')
     return lake
 
 

@@ -167,13 +167,9 @@ def test_files_that_were_replaced_are_still_protected(two_days: LakeForTests, up
     assert any("2.parquet" in problem.message for problem in two_days.verify().problems)
 
 
-def test_a_checkpoint_after_it_says_the_same(
-    two_days: LakeForTests, upgrade: Upgrade, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("lake.tables", "verify.tables", "inventory"):
-        monkeypatch.setattr(f"audit_pipeline.{module}.CHECKPOINT_EVERY", 4)
+def test_a_checkpoint_after_it_says_the_same(two_days: LakeForTests, upgrade: Upgrade) -> None:
     upgrade(9)
-    for number in range(4):
+    for number in range(10):
         two_days.land(f"{number}/logs.jsonl", LOG)
         two_days.run()
 

@@ -63,6 +63,20 @@ def commit_file(version: int) -> str:
     return f"_delta_log/{version:020}.json"
 
 
+def checkpoint_step(version: int) -> int:
+    """How many commits lie between the Delta checkpoints around a version.
+
+    To open a table takes 0.3 ms for each commit after its checkpoint, and each checkpoint holds all that is before it:
+    so there are 90 of them on the way to ten times as many commits.
+    """
+    return int(max(10, 10 ** (len(str(version)) - 2)))
+
+
+def is_checkpointed(version: int) -> bool:
+    """Whether a version of a table has a Delta checkpoint: 10, 20, ... 1000, 1100, ... 10000, 11000, ..."""
+    return version > 0 and version % checkpoint_step(version) == 0
+
+
 def adapter_app(name: str) -> str:
     """The application whose transaction is an adapter's version."""
     return f"{_ADAPTER}{name}"
@@ -78,7 +92,7 @@ def configuration(table: Table) -> dict[str, str]:
         "delta.enableExpiredLogCleanup": "false",
         "delta.logRetentionDuration": _FOREVER,
         "delta.deletedFileRetentionDuration": _FOREVER,
-        "delta.checkpointInterval": "100",
+        "delta.checkpointInterval": "10",
         "delta.dataSkippingStatsColumns": ",".join(table.indexed),
     }
 

@@ -27,6 +27,7 @@ from audit_pipeline.lake.commits import (
     configuration,
     format_commit,
     format_creation,
+    is_checkpointed,
     parse_commit,
     table_id,
 )
@@ -36,7 +37,6 @@ from audit_pipeline.lake.logs_on_disk import log_on_disk, publish_checkpoint
 from audit_pipeline.lake.places import Places
 from audit_pipeline.lake.stores import NewObject, Store, open_store
 
-CHECKPOINT_EVERY = 100
 NONCE_KEY = "audit.nonce"
 """In a data file's footer: random bytes, as hex, that hide what the file's hash would tell of its rows."""
 _COMMIT_ATTEMPTS = 1000  # each lost one is another writer's success
@@ -88,7 +88,7 @@ class OpenTable:
             is_ours = self.files.put_new(commit_file(self.version + 1), content)
             self.reload()
             if is_ours:
-                if self.version % CHECKPOINT_EVERY == 0:
+                if is_checkpointed(self.version):
                     self._checkpoint()
                 return True
         raise StorageError(

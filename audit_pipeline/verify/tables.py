@@ -19,6 +19,7 @@ from audit_pipeline.lake.commits import (
     add_action,
     commit_file,
     format_creation,
+    is_checkpointed,
     is_creation,
     remove_action,
 )
@@ -39,7 +40,7 @@ from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT, checkpoint_file
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SOURCES_APP
 from audit_pipeline.lake.stores import Store
-from audit_pipeline.lake.tables import CHECKPOINT_EVERY, OpenTable, describe_file
+from audit_pipeline.lake.tables import OpenTable, describe_file
 from audit_pipeline.verify.findings import Findings
 
 _COMMIT = re.compile(r"_delta_log/[0-9]{20}\.json")
@@ -74,7 +75,7 @@ class Replay:
     def stored(self) -> Iterator[str]:
         """Every file that the commits make the table's, as inventories write it."""
         names = [commit_file(0), *map(commit_file, self.commits)]
-        checkpoints = [version for version in self.commits if version % CHECKPOINT_EVERY == 0]
+        checkpoints = list(filter(is_checkpointed, self.commits))
         names += [*map(checkpoint_file, checkpoints), *([LAST_CHECKPOINT] if checkpoints else [])]
         for commit in self.commits.values():
             names += [file.name for file in commit.files]
