@@ -40,6 +40,10 @@ def read_log(seals: OpenTable) -> list[tlog.SealEntry]:
         StorageError: there are fewer rows than were committed.
         ProofError: the rows are not entries 0, 1, 2, ….
     """
+    return list(seals.once("log", lambda: _entries(seals)))
+
+
+def _entries(seals: OpenTable) -> list[tlog.SealEntry]:
     rows = sorted(seals.read(["index", "entry"]).to_pylist(), key=lambda row: row["index"])
     committed = seals.transaction(LOG_APP)
     if len(rows) < committed:
@@ -104,10 +108,8 @@ def check_names_go_on(lake: Lake, log: Sequence[tlog.SealEntry], people: PersonK
 def read_seal_file(seals: OpenTable, index: int) -> tlog.SealEntry:
     """The entry that the file of row `index` holds, committed or not."""
     path = seals.files.path(seal_file(index))
-    with decoding(path):
-        rows = [
-            (row["index"], str(row["entry"])) for row in pq.read_table(seals.files.file(seal_file(index))).to_pylist()
-        ]
+    with decoding(path), pq.ParquetFile(seals.files.file(seal_file(index))) as file:
+        rows = [(row["index"], str(row["entry"])) for row in file.read(["index", "entry"]).to_pylist()]
     if [number for number, _ in rows] != [index]:
         raise ProofError(f"{path}: expected entry {index} of the log alone")
     return tlog.parse_seal(rows[0][1].encode())

@@ -200,8 +200,9 @@ class Folder:
         """
         for folder, folders, files in os.walk(self.path(prefix) if prefix else self.root, onerror=_refuse):
             folders.sort()
+            before = Path(folder).relative_to(self.root).as_posix() + "/"
             for file in sorted(files):
-                yield (Path(folder) / file).relative_to(self.root).as_posix()
+                yield f"{before.removeprefix('./')}{file}"
 
     def listed(self) -> Iterator[Listed]:
         """All that is there, in order, also what nothing of ours can have put there, or cannot be listed."""

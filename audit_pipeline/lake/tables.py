@@ -9,7 +9,7 @@ import copy
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,6 +41,8 @@ NONCE_KEY = "audit.nonce"
 """In a data file's footer: random bytes, as hex, that hide what the file's hash would tell of its rows."""
 _COMMIT_ATTEMPTS = 1000  # each lost one is another writer's success
 
+_Made = TypeVar("_Made")
+
 
 class OpenTable:
     """One version of a Delta table. The version is the base on which `commit` compares and swaps."""
@@ -54,10 +56,17 @@ class OpenTable:
 
     def reload(self) -> None:
         self._delta = _open(self.table, self.files, self.lake_id)
+        self._made: dict[str, Any] = {}
 
     def copy(self) -> "OpenTable":
         """The same version once more; its `reload` and `commit` leave this one as it is."""
         return copy.copy(self)
+
+    def once(self, what: str, make: Callable[[], _Made]) -> _Made:
+        """What is made of this version's rows, made once for all copies of it."""
+        if what not in self._made:
+            self._made[what] = make()
+        return cast(_Made, self._made[what])
 
     @property
     def version(self) -> int:
@@ -113,14 +122,14 @@ class OpenTable:
         Read file by file with pyarrow, whose errors have names: delta-rs raises a bare Exception on a damaged file.
         """
         if day is None:
-            return self._read(columns, None, self.active_files())
-        return self._read(columns, pc.field("day") == day, self._files_with("day", day, day))
+            return self._read(columns, self.active_files())
+        return self._read(columns, self._files_with("day", day, day), "day", pc.field("day") == day)
 
     def read_by_file(self, columns: Sequence[str], first: date, last: date) -> Iterator[tuple[str, pa.Table]]:
         """(data file, its rows of the days `first` to `last`), one file in memory at a time; else as `read`."""
         between = (pc.field("day") >= first) & (pc.field("day") <= last)
         for name in self._files_with("day", first, last):
-            yield name, self._read(columns, between, [name])
+            yield name, self._read(columns, [name], "day", between)
 
     def files_of_day(self, day: date) -> list[str]:
         """Names of the data files that may have rows of the day, sorted."""
@@ -129,34 +138,31 @@ class OpenTable:
     def read_days(self, columns: Sequence[str], first: date, last: date) -> pa.Table:
         """Rows of the days from `first` to `last`; else as `read`."""
         where = (pc.field("day") >= first) & (pc.field("day") <= last)
-        return self._read(columns, where, self._files_with("day", first, last))
+        return self._read(columns, self._files_with("day", first, last), "day", where)
 
     def read_runs(self, columns: Sequence[str], run_ids: Collection[str], is_read: Callable[[str], bool]) -> pa.Table:
         """Rows of some runs, of the data files that `is_read` says yes to by name; else as `read`."""
         names = [name for name in self._files_with("run_id", min(run_ids), max(run_ids)) if is_read(name)]
-        return self._read(columns, pc.field("run_id").isin(list(run_ids)), names)
+        return self._read(columns, names, "run_id", pc.field("run_id").isin(list(run_ids)))
 
     def read_sources(self, columns: Sequence[str], ids: Collection[str]) -> pa.Table:
         """Rows of these sources; else as `read`."""
-        return self._read(
-            columns, pc.field("source_id").isin(list(ids)), self._files_with("source_id", min(ids), max(ids))
-        )
+        names = self._files_with("source_id", min(ids), max(ids))
+        return self._read(columns, names, "source_id", pc.field("source_id").isin(list(ids)))
 
     def read_file(self, name: str | None, columns: Sequence[str]) -> pa.Table:
         """Rows of one data file, or of none; else as `read`."""
-        return self._read(columns, None, [name] if name else [])
+        return self._read(columns, [name] if name else [])
 
-    def _read(self, columns: Sequence[str], where: pc.Expression | None, names: Sequence[str]) -> pa.Table:
+    def _read(
+        self, columns: Sequence[str], names: Sequence[str], by: str | None = None, where: pc.Expression | None = None
+    ) -> pa.Table:
+        """Rows of these data files, of which `where` says yes to the column `by`."""
         wanted = pa.schema([self.table.schema.field(name) for name in columns])
         parts = []
         for name in names:
-            path = self.files.path(name)
-            with decoding(path):
-                if where is not None:
-                    rows = pq.read_table(self.files.file(name), columns=list(columns), filters=where, partitioning=None)
-                else:  # of many small files, in half the time
-                    with pq.ParquetFile(self.files.file(name)) as file:
-                        rows = file.read(list(columns), use_threads=False)
+            with decoding(self.files.path(name)):
+                rows = _rows_of(self.files.file(name), list(columns), by, where)
                 parts.append(rows.select(list(columns)).cast(wanted))
         return pa.concat_tables(parts) if parts else wanted.empty_table()
 
@@ -182,6 +188,15 @@ class OpenTable:
             if text is None:
                 raise StorageError(f"{self.files.path(name)}: missing; restore it from a backup")
             yield version, parse_commit(text, str(self.files.path(name)))
+
+
+def _rows_of(file: Any, columns: list[str], by: str | None, where: pc.Expression | None) -> pa.Table:
+    with pq.ParquetFile(file) as opened:
+        if by is None or where is None:
+            return opened.read(columns, use_threads=False)
+        if opened.num_row_groups == 1:  # there is no row group to pass over; of many small files in half the time
+            return opened.read(list({*columns, by}), use_threads=False).filter(where)
+    return pq.read_table(file, columns=columns, filters=where, partitioning=None)
 
 
 def open_table(table: Table, places: Places, lake_id: str) -> OpenTable:
