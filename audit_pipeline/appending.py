@@ -12,6 +12,7 @@ import pyarrow as pa
 from audit_pipeline import tlog
 from audit_pipeline.errors import InputError, ProofError, StorageError
 from audit_pipeline.lake.commits import Commit, milliseconds
+from audit_pipeline.lake.data_files import describe_file, offer_rows, put_rows
 from audit_pipeline.lake.declared import SEALS
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.logbook import (
@@ -25,7 +26,6 @@ from audit_pipeline.lake.logbook import (
 )
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import complete_sources
-from audit_pipeline.lake.tables import describe_file, offer_rows, put_rows
 
 REMOVE = "nothing of ours wrote it: remove it and run this day again"
 _ATTEMPTS = 100

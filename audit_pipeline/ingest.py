@@ -11,13 +11,14 @@ from audit_pipeline.errors import InputError, ProofError
 from audit_pipeline.lake.adoption import check_batch, check_follows
 from audit_pipeline.lake.batches import batch_file, read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
+from audit_pipeline.lake.data_files import describe_file
 from audit_pipeline.lake.declared import RECORDS, SEALS
 from audit_pipeline.lake.inventories import check_goes_on
 from audit_pipeline.lake.logbook import check_not_frozen, read_log
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SourceState, SourceStates, complete_sources, newest_states
 from audit_pipeline.lake.stores import NewObject
-from audit_pipeline.lake.tables import OpenTable, describe_file
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.sources.batching import write_batch
 from audit_pipeline.sources.landing import Landed, Stream, list_landing

@@ -24,8 +24,8 @@ from audit_pipeline.lake.rows import SnapshotName
 from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.sources.landing import Landed, Stream
+from audit_pipeline.sources.planning import LINE_CONTAINERS
 
-_LINE_CONTAINERS = ("jsonl", "text")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _POSITION = re.compile("[0-9]{1,18}")
 _EVENT = re.compile("([0-9a-f]{64})-([0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})-[0-9]{1,18}")
@@ -77,7 +77,7 @@ def find_by_file(
             raise InputError(f"{path}: is {len(snapshots)} sources: name one with --source: {', '.join(snapshots)}")
         for source, rows in snapshots.items():
             row = _snapshot_of(source, at, rows)
-            if is_line and row["container"] not in _LINE_CONTAINERS:
+            if is_line and row["container"] not in LINE_CONTAINERS:
                 raise InputError(f"{path}: is a {row['container']} source, not of lines: give --position, from 0")
             return RecordName(source, row["generation"], row["snapshot"], at.position)
     where = " or ".join(map(str, paths)) or "a path outside the landing zone"

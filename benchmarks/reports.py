@@ -27,9 +27,9 @@ from audit_pipeline.check import check_report
 from audit_pipeline.derive import DERIVE_APP
 from audit_pipeline.derive.event_files import event_file
 from audit_pipeline.lake.commits import Commit, milliseconds
+from audit_pipeline.lake.data_files import put_rows
 from audit_pipeline.lake.declared import EVENTS
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.tables import put_rows
 from audit_pipeline.records.events import EVENT_SCHEMAS
 from audit_pipeline.report.bundle import bundle_report
 from audit_pipeline.report.catalogue import load_catalogue

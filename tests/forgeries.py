@@ -21,11 +21,12 @@ import pyarrow.parquet as pq
 from audit_pipeline import tlog
 from audit_pipeline.lake import batches
 from audit_pipeline.lake.commits import Commit, commit_file, format_commit, parse_commit
+from audit_pipeline.lake.data_files import describe_file, write_parquet
 from audit_pipeline.lake.declared import TABLES
 from audit_pipeline.lake.hashing import hash_leaves
 from audit_pipeline.lake.opened import open_lake
 from audit_pipeline.lake.projection import source_rows
-from audit_pipeline.lake.tables import OpenTable, describe_file, write_parquet
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.signers import load_signers
 from audit_pipeline.tlog.trust import Trust

@@ -21,12 +21,12 @@ from audit_pipeline.derive import derive_events
 from audit_pipeline.errors import AuditError, ProofError
 from audit_pipeline.ingest import days_to_run
 from audit_pipeline.lake.commits import Commit, commit_file, format_commit
+from audit_pipeline.lake.data_files import describe_file, write_parquet
 from audit_pipeline.lake.declared import EVENTS, RECORDS, SOURCES
 from audit_pipeline.lake.hashing import hash_nodes
 from audit_pipeline.lake.objects import Folder
 from audit_pipeline.lake.projection import complete_sources
 from audit_pipeline.lake.query import connect
-from audit_pipeline.lake.tables import describe_file, write_parquet
 from audit_pipeline.verify.apart import verify_apart
 from tests.lakes import TODAY, LakeForTests
 

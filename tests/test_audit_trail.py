@@ -9,8 +9,8 @@ import pytest
 from audit_pipeline.audit_trail import take_in_audit_rows
 from audit_pipeline.errors import ProofError
 from audit_pipeline.lake.audit_rows import append_rows, audit_file
+from audit_pipeline.lake.data_files import offer_rows
 from audit_pipeline.lake.declared import AUDIT_TABLES, RECORDS, VERIFICATIONS, Table
-from audit_pipeline.lake.tables import offer_rows
 from audit_pipeline.verifications import record_verification
 from tests.lakes import TODAY, LakeForTests, rewrite
 

@@ -23,9 +23,9 @@ import zstandard
 
 from audit_pipeline import tlog
 from audit_pipeline.lake.batches import FOOTER_KEY
+from audit_pipeline.lake.data_files import write_parquet
 from audit_pipeline.lake.declared import EVENTS, SEALS
 from audit_pipeline.lake.logbook import read_log
-from audit_pipeline.lake.tables import write_parquet
 from audit_pipeline.records import canonical
 from tests.lakes import TABLES, TODAY, LakeForTests
 

@@ -17,8 +17,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from audit_pipeline.errors import AuditError, BudgetError, InputError, ProofError, StorageError
 from audit_pipeline.lake.commits import commit_file, format_commit, parse_commit
+from audit_pipeline.lake.data_files import describe_file, write_parquet
 from audit_pipeline.lake.declared import RECORDS
-from audit_pipeline.lake.tables import describe_file, write_parquet
 from audit_pipeline.publishing import put_first_mark
 from audit_pipeline.releasing import check_ledger
 from audit_pipeline.sealing import seal_day

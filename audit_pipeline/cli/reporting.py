@@ -7,8 +7,6 @@ import click
 from audit_pipeline.cli.here import DAY, lake_here, passphrase, policy_here, utc_now
 from audit_pipeline.cli.printing import print_json, print_table, waiting
 
-_FORMATS = ("html", "json", "oscal", "card", "pdf")
-
 
 @click.command()
 @click.option("--from", "first", type=DAY, metavar="D", required=True, help="First day of the period.")

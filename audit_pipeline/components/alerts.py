@@ -1,7 +1,7 @@
 """The component Alerts: sensors that look for faults, and one that tells people."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from json import dumps, loads
@@ -150,7 +150,3 @@ def _telling(root: Path, interval_s: int) -> dg.SensorDefinition:
         return dg.SkipReason(f"{told.sent} sent, {told.failed} failed")
 
     return tell
-
-
-def watched_kinds() -> Sequence[str]:
-    return [kind for watch in WATCHES for kind in watch.kinds]

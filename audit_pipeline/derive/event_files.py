@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit_pipeline.lake.commits import DataFile
+from audit_pipeline.lake.data_files import NONCE_KEY, describe_file, write_parquet
 from audit_pipeline.lake.decoding import decoding
-from audit_pipeline.lake.tables import NONCE_KEY, OpenTable, describe_file, write_parquet
+from audit_pipeline.lake.tables import OpenTable
 
 _ROW_GROUP_ROWS = 1 << 14  # of which one is read for an event; a file of smaller ones is no larger
 _NAME = re.compile(r"([1-9][0-9]{0,17})(?:-[1-9][0-9]{0,17})?\.parquet")

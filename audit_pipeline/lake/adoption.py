@@ -16,13 +16,14 @@ from audit_pipeline.lake.ahead import map_ahead
 from audit_pipeline.lake.batches import Batch, batch_file, read_batch
 from audit_pipeline.lake.commits import Commit, milliseconds
 from audit_pipeline.lake.compression import decompressed, skip
+from audit_pipeline.lake.data_files import describe_file
 from audit_pipeline.lake.declared import RECORDS
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.places import Place
 from audit_pipeline.lake.projection import SourceState
 from audit_pipeline.lake.rows import FoundRows, check_statistics, rows_of_file, snapshot_fault
 from audit_pipeline.lake.stores import Store
-from audit_pipeline.lake.tables import OpenTable, describe_file
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 
 _REMOVE = "nothing of ours wrote it: remove it and run again"

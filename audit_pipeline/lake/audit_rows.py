@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from audit_pipeline.errors import ProofError
 from audit_pipeline.lake.commits import Commit, milliseconds
+from audit_pipeline.lake.data_files import NONCE_KEY, describe_file, offer_rows
 from audit_pipeline.lake.decoding import decoding
-from audit_pipeline.lake.tables import NONCE_KEY, OpenTable, describe_file, offer_rows
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 
 TIME_KEY = "audit.time"

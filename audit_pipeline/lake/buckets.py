@@ -20,8 +20,10 @@ from obstore import exceptions as failures
 from audit_pipeline.errors import ProofError, StorageError, UnreachableError
 from audit_pipeline.lake.clients import open_client, parse_uri
 from audit_pipeline.lake.copies import Copies
+from audit_pipeline.lake.decoding import one_line
 from audit_pipeline.lake.objects import PROBE, Listed
 from audit_pipeline.lake.places import Bucket
+from audit_pipeline.lake.ranged import LEAST_AHEAD, MOST_AHEAD, RangedFile
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 _ROUNDS = 4  # each of several requests: see `clients`
 _WHOLE_BYTES = 1 << 20  # what is no larger is read in one request
-_LEAST_AHEAD, _MOST_AHEAD = 64 << 10, 8 << 20
 _MOST_BYTES = 512 << 20  # as of a folder's objects: what is larger is never read whole
 _MOST_PUT_BYTES = 5_000 << 20  # of one request, which alone can be create-only: S3 takes 5 GiB, Azure 5000 MiB
 _REFUSED = (failures.PermissionDeniedError, failures.UnauthenticatedError)
@@ -100,7 +101,7 @@ class BucketStore:
         except FileNotFoundError:
             return None
         hasher = hashlib.sha256()
-        while piece := file.read(_MOST_AHEAD):
+        while piece := file.read(MOST_AHEAD):
             hasher.update(piece)
         return meta["size"], hasher.hexdigest()
 
@@ -172,7 +173,7 @@ class BucketStore:
             file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
             try:
                 source, meta = self._read(name)
-                while piece := source.read(_MOST_AHEAD):
+                while piece := source.read(MOST_AHEAD):
                     file.write(piece)
             except FileNotFoundError:
                 file.close()
@@ -199,8 +200,8 @@ class BucketStore:
         whole, meta = self._ask(name, ask)
         if whole is not None:
             return io.BytesIO(whole), meta
-        ranged = _Ranged(lambda begin, end: self._range(name, meta["e_tag"], begin, end), meta["size"])
-        return io.BufferedReader(ranged, _LEAST_AHEAD), meta
+        ranged = RangedFile(lambda begin, end: self._range(name, meta["e_tag"], begin, end), meta["size"])
+        return io.BufferedReader(ranged, LEAST_AHEAD), meta
 
     def _range(self, name: str, etag: str | None, begin: int, end: int) -> bytes:
         try:
@@ -232,13 +233,13 @@ class BucketStore:
             except _REFUSED as err:
                 raise UnreachableError(
                     f"{self.path(name)}: refused to this identity; give it the role of its task in deploy/policies, "
-                    f"or see docs/stores.md, `Credentials` ({_one_line(err)})"
+                    f"or see docs/stores.md, `Credentials` ({one_line(err)})"
                 ) from err
             except (failures.BaseError, OSError) as err:
                 if not left:
                     raise UnreachableError(
                         f"{self.path(name)}: the store gives no good answer; see whether it can be reached, then run "
-                        f"again, which goes on where this ended ({_one_line(err)})"
+                        f"again, which goes on where this ended ({one_line(err)})"
                     ) from err
         raise AssertionError("a round either returns or raises")
 
@@ -286,42 +287,6 @@ class NewInBucket:
         self.file.close()
 
 
-class _Ranged(io.RawIOBase):
-    """An object read by ranges. Who reads on and on is given larger and larger ones."""
-
-    def __init__(self, fetch: Callable[[int, int], bytes], size_bytes: int) -> None:
-        self._fetch, self._size = fetch, size_bytes
-        self._at = self._begin = 0
-        self._piece = b""
-        self._ahead = _LEAST_AHEAD
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if self._at >= self._size:
-            return 0
-        end = self._begin + len(self._piece)
-        if not self._begin <= self._at < end:
-            self._ahead = min(2 * self._ahead, _MOST_AHEAD) if self._at == end and end else _LEAST_AHEAD
-            self._begin = self._at
-            self._piece = self._fetch(self._at, min(self._size, self._at + max(len(buffer), self._ahead)))
-        found = self._piece[self._at - self._begin :][: len(buffer)]
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)
-
-
 @cache
 def _check_creates_once(of: Bucket) -> None:
     """Check, before anything is created in a place, that the store creates an object once.
@@ -351,7 +316,3 @@ def _creates(client: "Client", key: str, content: bytes | memoryview) -> bool:
     except failures.AlreadyExistsError:
         return False
     return True
-
-
-def _one_line(err: BaseException) -> str:
-    return " ".join(str(err).partition("Debug source")[0].split())[:300]

@@ -42,4 +42,5 @@ def decoding(what: object, cure: str = "restore it from a backup") -> Iterator[N
 
 
 def one_line(err: BaseException) -> str:
-    return " ".join(str(err).split())[:200]
+    """What an error of a library says, without what obstore adds for its own developers."""
+    return " ".join(str(err).partition("Debug source")[0].split())[:300]

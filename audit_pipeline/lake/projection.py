@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 
 from audit_pipeline.lake import batches
 from audit_pipeline.lake.commits import Commit
+from audit_pipeline.lake.data_files import put_rows
 from audit_pipeline.lake.declared import RECORDS, SOURCES
 from audit_pipeline.lake.decoding import decoding
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.tables import OpenTable, put_rows
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.tlog import entries
 
 SOURCES_APP = "sources"

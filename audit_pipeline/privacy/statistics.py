@@ -3,13 +3,14 @@
 `exact` gives a vector of integers from SQL over `chosen`, rows of which each annotator has at most `max_rows`. With one
 annotator more or less it moves by at most the root of `sensitivity` (L2; the square is an exact integer). That follows
 from the declaration alone and is derived beside the query, so that both can be read at once. What cannot be declared
-here has no derivation, and is refused.
+here has no derivation, and is refused. `published` is what is said of the vector when each cell has noise of standard
+deviation `sigma`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Protocol, get_args
+from typing import ClassVar, get_args
 
 from audit_pipeline.errors import PolicyError
 from audit_pipeline.privacy import numbers
@@ -22,24 +23,6 @@ FIXED_POINT = 1 << 16
 
 MOST_CELLS = 1000
 _OUTCOMES = 1 << 16
-
-
-class Statistic(Protocol):
-    """What is asked of the rows, with cells that are known from the declaration."""
-
-    kind: ClassVar[str]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns it looks at, beside annotator and hash."""
-
-    def sensitivity(self, max_rows: int) -> int:
-        """Square of the L2 distance between the vectors with and without one annotator, at most."""
-
-    def exact(self, query: Query) -> list[int]: ...
-
-    def published(self, noisy: Sequence[int], sigma: float) -> list[Number]:
-        """What is said of the vector when each cell has noise of standard deviation `sigma`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ import pyarrow as pa
 from audit_pipeline.containers.lines import line_exceptions
 from audit_pipeline.lake import hashing
 from audit_pipeline.lake.batches import Batch, format_footer
+from audit_pipeline.lake.data_files import write_parquet
 from audit_pipeline.lake.declared import RECORDS
 from audit_pipeline.lake.stores import NewObject
-from audit_pipeline.lake.tables import OpenTable, write_parquet
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.records import canonical
 from audit_pipeline.sources.snapshots import Exception_, Items, Lines, Snapshot, Taken
 from audit_pipeline.tlog import entries, merkle

@@ -23,6 +23,7 @@ from audit_pipeline.lake.commits import (
     is_creation,
     remove_action,
 )
+from audit_pipeline.lake.data_files import describe_file
 from audit_pipeline.lake.declared import (
     AUDIT_TABLES,
     EVENTS,
@@ -40,7 +41,7 @@ from audit_pipeline.lake.logs_on_disk import LAST_CHECKPOINT, checkpoint_file
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.lake.projection import SOURCES_APP
 from audit_pipeline.lake.stores import Store
-from audit_pipeline.lake.tables import OpenTable, describe_file
+from audit_pipeline.lake.tables import OpenTable
 from audit_pipeline.verify.findings import Findings
 
 _COMMIT = re.compile(r"_delta_log/[0-9]{20}\.json")

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from audit_pipeline.alerts import KINDS
-from audit_pipeline.components.alerts import TELL_SENSOR, WATCHES, watched_kinds
+from audit_pipeline.components.alerts import TELL_SENSOR, WATCHES
 from audit_pipeline.components.compliance_report import check_name, month_of
 from audit_pipeline.components.daily_audit import REHASH_CONFIG
 from audit_pipeline.components.run_logs import EVENT_TABLES
@@ -89,7 +89,7 @@ def test_what_starts_runs_is_off_and_what_only_looks_is_on(project: Path) -> Non
 
 
 def test_each_kind_of_fault_has_one_sensor_that_answers_for_it() -> None:
-    assert sorted(watched_kinds()) == sorted(KINDS.keys() - {"channel_dead"})
+    assert sorted(kind for watch in WATCHES for kind in watch.kinds) == sorted(KINDS.keys() - {"channel_dead"})
 
 
 def test_the_code_location_finds_the_policy_that_the_environment_names(

@@ -11,9 +11,10 @@ from deltalake import DeltaTable
 
 from audit_pipeline.errors import StorageError
 from audit_pipeline.lake.commits import Commit
+from audit_pipeline.lake.data_files import put_rows
 from audit_pipeline.lake.declared import Table
 from audit_pipeline.lake.places import Places
-from audit_pipeline.lake.tables import open_table, put_rows
+from audit_pipeline.lake.tables import open_table
 
 SCHEMA = pa.schema(
     [pa.field("day", pa.date32(), False), pa.field("n", pa.int64(), False), pa.field("text", pa.string())]

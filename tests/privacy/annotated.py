@@ -11,9 +11,9 @@ import pyarrow as pa
 from audit_pipeline.derive import DERIVE_APP
 from audit_pipeline.derive.event_files import event_file
 from audit_pipeline.lake.commits import Commit, milliseconds
+from audit_pipeline.lake.data_files import put_rows
 from audit_pipeline.lake.declared import EVENTS, RECORDS
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.lake.tables import put_rows
 from audit_pipeline.records.events import EVENT_SCHEMAS
 from audit_pipeline.sealing import seal_day
 from tests.lakes import LakeForTests

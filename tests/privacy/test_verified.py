@@ -7,8 +7,8 @@ import pytest
 
 from audit_pipeline.errors import ProofError, StorageError
 from audit_pipeline.lake.audit_rows import TIME_KEY, append_rows
+from audit_pipeline.lake.data_files import NONCE_KEY, offer_rows
 from audit_pipeline.lake.declared import LEDGER, RELEASES
-from audit_pipeline.lake.tables import NONCE_KEY, offer_rows
 from audit_pipeline.privacy.release import release_key
 from audit_pipeline.releasing import check_ledger
 from audit_pipeline.verify import verify

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit_pipeline.lake.data_files import write_parquet
 from audit_pipeline.lake.declared import RECORDS
-from audit_pipeline.lake.tables import write_parquet
 from audit_pipeline.sources.batching import line_views
 from tests.lakes import LakeForTests
 
