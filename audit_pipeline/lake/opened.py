@@ -37,7 +37,8 @@ class Lake:
 
     def _known(self, table: Table) -> OpenTable | None:
         known = self._opened.get(table.name)
-        return None if known is None or known.is_outdated() else known.copy()
+        newest = None if known is None else known.copy()
+        return None if newest is None or newest.is_outdated() else newest
 
     def find_named(self, name: str) -> OpenTable | None:
         return self.find(TABLES[name]) if name in TABLES else None

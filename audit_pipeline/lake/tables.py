@@ -48,18 +48,22 @@ class OpenTable:
         self.lake_id = lake_id
         self.path = table.uri(places)
         self.files = open_store(self.path)
+        self._loaded: list[tuple[DeltaTable, dict[str, Any]]] = []
+        """The version that this table or a copy of it loaded last, and what was made of its rows."""
         self.reload()
 
     def reload(self) -> None:
-        self._delta = _open(self.table, self.files, self.lake_id)
-        self._made: dict[str, Any] = {}
+        self._delta, self._made = _open(self.table, self.files, self.lake_id), dict[str, Any]()
+        self._loaded[:] = [(self._delta, self._made)]
 
     def copy(self) -> "OpenTable":
-        """The same version once more; its `reload` and `commit` leave this one as it is."""
-        return copy.copy(self)
+        """The version that a copy loaded last. A copy's `reload` and `commit` leave this one at its own."""
+        copied = copy.copy(self)
+        [(copied._delta, copied._made)] = self._loaded
+        return copied
 
     def once(self, what: str, make: Callable[[], _Made]) -> _Made:
-        """What is made of this version's rows, made once for all copies of it."""
+        """What is made of this version's log or rows, made once for all copies of it."""
         if what not in self._made:
             self._made[what] = make()
         return cast(_Made, self._made[what])
@@ -74,7 +78,7 @@ class OpenTable:
 
     def transaction(self, app: str) -> int:
         """Last committed version of an application's transactions; 0 when there is none."""
-        return self._delta.transaction_version(app) or 0
+        return self.once(f"transaction of {app}", lambda: self._delta.transaction_version(app) or 0)
 
     def adapter_version(self, adapter: str) -> int:
         """The version of an adapter that made rows of an event table; 0 where none did."""
