@@ -19,7 +19,7 @@ def render_pdf(facts: Facts) -> bytes:
     except ImportError as err:
         raise InputError("pdf: needs Typst; install rlhf-audit-pipeline[pdf]") from err
     attached = {name: document.decode() for name, document in render_oscal(facts).items()}
-    dated = facts.as_of or datetime.combine(facts.period.last, time(), UTC)
+    dated = (facts.as_of or datetime.combine(facts.period.last, time(), UTC)).replace(microsecond=0)  # PDF has none
     source = render_text("report.typ.j2", facts=facts, attached=sorted(attached), dated=dated)
     made = typst.compile(
         source,

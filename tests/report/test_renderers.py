@@ -196,6 +196,16 @@ def test_the_pdf_is_tagged_names_its_standards_and_carries_the_oscal(facts: Fact
     assert "EUA-73-01" in "".join(page.extract_text() for page in document.pages)
 
 
+def test_a_pdf_is_made_of_facts_of_any_moment(facts: Facts) -> None:
+    """A verification ends between two seconds; a PDF's date has none between them."""
+    pytest.importorskip("typst")
+    moment = datetime(2026, 11, 1, 12, 0, 0, 448670, tzinfo=UTC)
+
+    (content,) = FORMATS["pdf"](replace(facts, verified=Verified(moment, (), 3, ""))).values()
+
+    assert content.startswith(b"%PDF")
+
+
 def test_what_is_made_once_of_a_catalogue_is_not_taken_for_another(facts: Facts) -> None:
     own = extend(facts.catalogue, [Control.model_validate(OWN)], {"EUA-14-01": {"max_stop_s": 61}})
     controls = {control.id: control for control in own.controls}
