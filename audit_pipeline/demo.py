@@ -69,7 +69,7 @@ def run_demo(home: Path, records: int, today: date, environ: Mapping[str, str], 
     say(f"6. Verified: {found.records} records of {found.days} days; shown: {', '.join(found.levels)}")
     _show_tampering(lake, home / "tampered", vkey, say)
     command = "audit-pipeline" if shutil.which("audit-pipeline") else Path(sys.executable).with_name("audit-pipeline")
-    say(_WHERE_TO_LOOK.format(home=home, command=command))
+    say(_WHERE_TO_LOOK.format(home=home, command=command, first=days[0]))
 
 
 def _prepare_home(home: Path) -> None:
@@ -109,7 +109,7 @@ def _show_tampering(lake: Lake, copy: Path, vkey: str, say: Say) -> None:
     for name in ("lake", "evidence", "log"):
         shutil.copytree(getattr(lake.places, name), copy / name)
     places = dataclasses.replace(lake.places, lake=copy / "lake", evidence=copy / "evidence", log=copy / "log")
-    forged = dataclasses.replace(lake, places=places)
+    forged = open_lake(places, lake.vkey)
     file = copy / "lake" / RECORDS.area / RECORDS.name / forged.open(RECORDS).active_files()[-1]
     say(f"7. In a copy, one bit changed: byte {flip_bit(file)} of {file}")
     found = verify(forged, trust=Trust((parse_vkey(vkey),)))
@@ -156,5 +156,6 @@ Where to look next:
   {command} query "SELECT day, status, reason, count(*) AS n FROM records GROUP BY ALL ORDER BY ALL"
   {command} query "SELECT day, unnest(numbers, recursive := true) FROM releases"
   {command} status
+  {command} report --from {first}        # refused: the samples hide a divergence, and nobody has waived the check
   {command} ui        # Dagster, with the runs above\
 """

@@ -37,7 +37,7 @@ class Lake:
 
     def _known(self, table: Table) -> OpenTable | None:
         known = self._opened.get(table.name)
-        newest = None if known is None else known.copy()
+        newest = None if known is None or known.path != table.uri(self.places) else known.copy()
         return None if newest is None or newest.is_outdated() else newest
 
     def find_named(self, name: str) -> OpenTable | None:
