@@ -47,6 +47,7 @@ class LakeForTests:
         self.now = datetime(2026, 3, 5, 12, tzinfo=UTC)
         self.entropy: Callable[[int], bytes] = os.urandom if seed is None else random.Random(seed).randbytes
         self.attesters = NOBODY
+        self.places.landing.mkdir(parents=True, exist_ok=True)
         if not self.places.keys.exists():
             make_keys(self.places.keys, "example.com/audit", self.entropy, None)
 

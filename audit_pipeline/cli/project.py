@@ -45,6 +45,8 @@ def init(directory: Path, origin_prefix: str) -> None:
         click.echo(f"Key: {policy.places.keys / KEY_FILE} was there before, and stays")
     else:
         _make_keys(policy.places, origin_prefix)
+    if isinstance(policy.places.landing, Path):
+        policy.places.landing.mkdir(parents=True, exist_ok=True)
     click.echo(
         f"Next: put logs under {policy.places.landing}/runs/<YYYY-MM-DD>/, then `cd {directory}; audit-pipeline run`"
     )
@@ -70,10 +72,16 @@ def keygen(origin_prefix: str) -> None:
 
 def _make_keys(places: "Places", prefix: str) -> None:
     from audit_pipeline.errors import InputError
-    from audit_pipeline.lake.keys import adopt_key, make_keys
+    from audit_pipeline.lake.keys import VKEY_FILE, adopt_key, make_keys
+    from audit_pipeline.lake.stores import open_store
     from audit_pipeline.signers import load_signer
 
     secret = passphrase()
+    if not (places.keys / VKEY_FILE).exists() and open_store(places.log).exists("vkey"):
+        raise InputError(
+            f"{places.keys}: the key of the log in {places.log} is not here; restore this folder from your backup, for "
+            "with another key nothing can be added to that log"
+        )
     if not places.signing_keys:
         vkey = make_keys(places.keys, prefix, os.urandom, secret)
         where = f"{places.keys}/key.pem ({'with a' if secret else 'no'} passphrase)"

@@ -123,7 +123,10 @@ def read_vkey(folder: Path) -> str:
     try:
         return (folder / VKEY_FILE).read_text().strip()
     except FileNotFoundError as err:
-        raise InputError(f"{folder / VKEY_FILE}: no key here; `audit-pipeline keygen` makes one") from err
+        raise InputError(
+            f"{folder / VKEY_FILE}: no key here; restore the folder from your backup, or make the first keys of a new "
+            "home: `audit-pipeline keygen`"
+        ) from err
     except (OSError, UnicodeDecodeError) as err:
         raise InputError(f"{folder / VKEY_FILE}: cannot be read; restore it from your backup of the keys") from err
 

@@ -63,8 +63,14 @@ class Zone(Protocol):
 
 
 def open_zone(landing: Place, own: Sequence[Place] = ()) -> Zone:
-    """The landing zone in a place. `own`: where the pipeline writes, into which no link may lead."""
+    """The landing zone in a place. `own`: where the pipeline writes, into which no link may lead.
+
+    Raises:
+        InputError: the folder is not there, as where a disk is not mounted: that is not a day without logs.
+    """
     if isinstance(landing, Path):
+        if not landing.is_dir():
+            raise InputError(f"{landing}: the landing zone is not there; mount it, or make the folder, and run again")
         return FolderZone(landing, [os.path.realpath(place) for place in own if isinstance(place, Path)])
     return BucketZone(landing)
 

@@ -12,7 +12,7 @@ import pytest
 from audit_pipeline.cli import main
 from audit_pipeline.cli.keys import key
 from audit_pipeline.policy import load_policy
-from tests.cli.conftest import HEAVY, Command
+from tests.cli.conftest import HEAVY, YESTERDAY, Command, land
 
 KEY_FILES = ["bounding.pem", "key.pem", "pseudonym.pem", "vkey"]
 
@@ -220,3 +220,17 @@ def test_add_stream_declares_a_stream(command: Command, project: Path) -> None:
 
 def test_the_version_is_the_packages(command: Command) -> None:
     assert version("rlhf-audit-pipeline") in command("--version").stdout
+
+
+def test_a_key_that_was_lost_is_not_made_anew(command: Command, project: Path) -> None:
+    """A new key could add nothing to the log that is there, and would look as if all were well."""
+    land(project, "a.jsonl", b'{"a":1}\n')
+    assert command("run", "--date", str(YESTERDAY), folder="project").exit_code == 0
+    shutil.rmtree(project / "audit-home/keys")
+
+    run, keygen = command("run", folder="project"), command("keygen", folder="project")
+
+    assert (run.exit_code, keygen.exit_code) == (2, 2)
+    assert "restore the folder from your backup" in run.stderr
+    assert "restore this folder from your backup" in keygen.stderr
+    assert not (project / "audit-home/keys").exists()

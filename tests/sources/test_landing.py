@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from audit_pipeline.errors import InputError
 from audit_pipeline.sources.landing import Landed, Stream, list_landing, list_untaken
 
 DAY = date(2026, 3, 5)
@@ -168,5 +169,7 @@ def test_names_that_are_not_utf8_are_listed(landing: Path) -> None:
     assert len(paths(landing, "runs/{date}/**", date(2026, 3, 6))) == 2
 
 
-def test_a_landing_zone_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert paths(tmp_path / "nothing", "runs/{date}/**") == []
+def test_a_landing_zone_that_is_not_there_is_refused_and_a_stream_without_a_folder_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="mount it, or make the folder"):
+        paths(tmp_path / "nothing", "runs/{date}/**")
+    assert paths(tmp_path, "runs/{date}/**") == []
