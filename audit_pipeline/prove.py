@@ -80,20 +80,23 @@ def prove_records(lake: Lake, names: Sequence[RecordName], held: tlog.Checkpoint
     return format_bundle(Bundle(log.note, nodes, consistency, tuple(seals), log.handovers))
 
 
-def prove_day(lake: Lake, day: date) -> tuple[bytes, bytes]:
-    """(`.tlog-proof`, seal entry) of the day's last seal.
+def prove_day(lake: Lake, day: date, segment: int | None = None) -> tuple[bytes, bytes]:
+    """(`.tlog-proof`, seal entry) of a segment of the day, the last where none is named.
 
     Raises:
-        InputError: the day is not sealed yet.
+        InputError: the day is not sealed yet, or has no such segment.
         ProofError: the log does not hold.
     """
     log = signed_log(lake)
-    indexes = [index for index, seal in enumerate(log.seals) if seal.day == day and seal.kind == "seal"]
-    if not indexes:
+    of_day = {seal.segment: index for index, seal in enumerate(log.seals) if seal.day == day and seal.kind == "seal"}
+    if not of_day:
         raise InputError(f"{day}: is not sealed yet; {_RUN}")
-    hashes = tlog.prove_inclusion(log.leaves, indexes[-1], hash_nodes)
-    proof = tlog.format_proof(tlog.InclusionProof(indexes[-1], hashes, log.note))
-    entry = tlog.format_seal(log.seals[indexes[-1]])
+    index = of_day.get(max(of_day) if segment is None else segment)
+    if index is None:
+        raise InputError(f"{day}: has no segment {segment}, only {', '.join(map(str, of_day))}")
+    hashes = tlog.prove_inclusion(log.leaves, index, hash_nodes)
+    proof = tlog.format_proof(tlog.InclusionProof(index, hashes, log.note))
+    entry = tlog.format_seal(log.seals[index])
     check_day(proof, entry, Trust((tlog.parse_vkey(lake.vkey),)), log.handovers)
     return proof, entry
 

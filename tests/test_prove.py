@@ -542,6 +542,15 @@ def test_a_day_is_proved_by_its_last_seal(sealed: LakeForTests) -> None:
         prove_day(sealed.lake, DAY - timedelta(days=1))
 
 
+def test_each_segment_of_a_day_has_a_proof_of_its_own(sealed: LakeForTests) -> None:
+    """The last may be of what runs wrote about themselves; the logs are in an earlier one."""
+    found = [check_day(*prove_day(sealed.lake, DAY, segment), trust_of(sealed)).seal.segment for segment in (1, 2)]
+
+    assert found == [1, 2]
+    with pytest.raises(InputError, match="has no segment 3, only 1, 2"):
+        prove_day(sealed.lake, DAY, 3)
+
+
 def test_proving_changes_nothing(sealed: LakeForTests) -> None:
     before = sealed.files()
 
@@ -609,6 +618,7 @@ def test_prove_day_and_check_work_from_the_command_line(command: Callable[..., R
 
 
 WRONG_USE: dict[str, tuple[list[str], str]] = {
+    "a segment without a day": (["--event", "a", "--segment", "1"], "goes with --day"),
     "nothing named": ([], "give one of"),
     "two things named": (["--event", "x", "--list", "trust"], "give one of"),
     "a file alone": (["--file", "a"], "--line or --position"),

@@ -36,28 +36,34 @@ _COUNT = click.IntRange(0)
 @click.option(
     "--list", "list_file", type=_FILE, metavar="FILE", help="Lines of an event's ID, or of a source's ID and N."
 )
-@click.option(
-    "--day", type=DAY, metavar="D", help="The day's last seal: writes a .tlog-proof, and with --entry the seal."
-)
+@click.option("--day", type=DAY, metavar="D", help="A seal of the day: writes a .tlog-proof, and the seal to --entry.")
+@click.option("--segment", type=click.IntRange(1), metavar="N", help="Which seal of the day (default: its last).")
 @click.option("-o", "out", type=_NEW_FILE, metavar="FILE", required=True, help="A new file to write.")
 @click.option("--entry", type=_NEW_FILE, metavar="FILE", help="With --day: a new file for the seal entry.")
 @click.option("--trust", type=_FILE, metavar="FILE", help="A trust file: its checkpoint is joined to this log's.")
-def prove(day: datetime | None, out: Path, entry: Path | None, trust: Path | None, **named: Any) -> None:
+def prove(
+    day: datetime | None, segment: int | None, out: Path, entry: Path | None, trust: Path | None, **named: Any
+) -> None:
     """Write evidence of some sealed records, or of a day, for whoever checks offline with `check`."""
     from audit_pipeline import prove as proving
     from audit_pipeline.lake.opened import open_lake
+    from audit_pipeline.tlog import parse_seal
 
     asked = _Asked(**named)
     if (day is None) != (entry is None):
         raise click.UsageError("--day and --entry go together")
     if day is not None and (trust is not None or asked != _Asked()):
-        raise click.UsageError("--day goes with -o and --entry alone")
+        raise click.UsageError("--day goes with --segment, -o and --entry alone")
+    if day is None and segment is not None:
+        raise click.UsageError("--segment goes with --day")
     _require_new([path for path in (out, entry) if path])
     if day and entry:
-        proof, seal = proving.prove_day(open_lake(policy_here().places), day.date())
-        _write_new(entry, seal)
+        proof, written = proving.prove_day(open_lake(policy_here().places), day.date(), segment)
+        _write_new(entry, written)
         _write_new(out, proof)
-        click.echo(f"{out}: the proof of {day.date()}; {entry}: its seal entry")
+        seal = parse_seal(written)
+        what = f"{day.date()}, segment {seal.segment}: {seal.sources} sources, {seal.records} records"
+        click.echo(f"{out}: the proof of {what}; {entry}: its seal entry")
         return
     asked.check()
     held = _held(trust) if trust else None
