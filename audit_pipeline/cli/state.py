@@ -7,7 +7,7 @@ import duckdb
 
 from audit_pipeline.lake.keys import VKEY_FILE
 from audit_pipeline.lake.opened import open_lake
-from audit_pipeline.lake.query import connect, list_tables
+from audit_pipeline.lake.query import connect
 from audit_pipeline.lake.stores import open_store
 from audit_pipeline.policy import Policy
 from audit_pipeline.quality.findings import STATES
@@ -50,27 +50,26 @@ _QUALITY = """
 
 def read_state(policy: Policy, now: datetime) -> dict[str, Any]:
     """The parts `ingest`, `seals`, `privacy`, `quality`, `controls` (null where the policy has none) and `places`."""
-    tables = {table.name for table in list_tables(policy.places)}
     with connect(policy.places) as database:
-        streams = _rows(database, _STREAMS) if "sources" in tables else []
-        input_bytes = _rows(database, _INPUT_BYTES)[0].popitem()[1] if "sources" in tables else 0
-        committed = _rows(database, _RECORDS)[0].popitem()[1] if "sources" in tables else 0
-        seals = _rows(database, _SEALS)[0] if "seals" in tables else {"log_size": 0, "days": 0, "records": 0}
-        controls = _rows(database, _CONTROLS) if "control_findings" in tables else []
-        quality = _quality(database) if "quality_findings" in tables else None
+        streams = {row.pop("stream"): row for row in _rows(database, _STREAMS)}
+        [[input_bytes]] = database.execute(_INPUT_BYTES).fetchall()
+        [[committed]] = database.execute(_RECORDS).fetchall()
+        [seals] = _rows(database, _SEALS)
+        controls = _rows(database, _CONTROLS)
+        quality = _quality(database)
     lake_bytes = sum(
         listed.size_bytes
         for place in (policy.places.lake, policy.places.evidence)
         for listed in open_store(place).listed()
     )
-    records = sum(stream["records"] for stream in streams)
+    records = sum(stream["records"] for stream in streams.values())
     return {
         "ingest": {
             "records": records,
             "input_bytes": input_bytes,
             "lake_bytes": lake_bytes,
-            "lake_bytes_per_input_byte": lake_bytes / input_bytes if input_bytes else None,
-            "streams": {stream.pop("stream"): stream for stream in streams},
+            "lake_bytes_per_input_byte": round(lake_bytes / input_bytes, 3) if input_bytes else None,
+            "streams": {**{stream.name: {"sources": 0, "records": 0} for stream in policy.streams}, **streams},
         },
         "seals": {**seals, "unsealed_records": committed - seals["records"]},
         "privacy": _privacy(policy, now) if policy.summaries else None,
@@ -109,13 +108,15 @@ def _privacy(policy: Policy, now: datetime) -> dict[str, Any] | None:
     }
 
 
-def _quality(database: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def _quality(database: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     """The newest judgement of the newest judged day by state, and what holds back reports of any day."""
     found = _rows(database, _QUALITY)
+    if not found:
+        return None
     newest = [row for row in found if row["day"] == max(row["day"] for row in found)]
     return {
         "days": len({row["day"] for row in found}),
-        "last_day": max((row["day"] for row in found), default=None),
+        "last_day": max(row["day"] for row in found),
         **{state: sum(row["findings"] for row in newest if row["state"] == state) for state in STATES},
         "holding_back_reports": sum(row["blocking"] for row in found if row["state"] in ("failed", "error")),
     }

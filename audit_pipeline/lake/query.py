@@ -21,16 +21,16 @@ _READING = ("SELECT", "CREATE")  # DuckDB makes a type, in memory, for PIVOT. EX
 
 
 def connect(places: Places) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database in which every table of the lake is a view. Views of a folder read the newest version at
-    each query, those of a bucket the one of now.
+    """A new in-memory database: every table of the lake is a view, or empty where nothing was written to it. Views
+    of a folder read the newest version at each query, those of a bucket the one of now.
 
     Raises:
         StorageError: DuckDB cannot load its Delta extension, or a table cannot be read.
     """
     database = duckdb.connect(config=_OFFLINE)
     database.execute("SET TimeZone = 'UTC'")
-    allowed = set[str]()
-    for table in list_tables(places):
+    allowed, there = set[str](), list_tables(places)
+    for table in there:
         place = table.uri(places)
         try:
             if isinstance(place, Path):
@@ -40,6 +40,11 @@ def connect(places: Places) -> duckdb.DuckDBPyConnection:
         except duckdb.Error as err:
             said = " ".join(str(err).split())[:300]
             raise StorageError(f"{place}: no readable Delta table: {said}") from err
+    for table in TABLES.values():
+        if table not in there:
+            with database.cursor() as cursor:
+                cursor.register("empty", table.schema.empty_table())
+                cursor.execute(f'CREATE TABLE "{table.name}" AS FROM empty')
     # From here on a statement reaches the lake's files and no others, and cannot undo that.
     database.execute(f"SET allowed_directories = [{', '.join(sorted(allowed))}]")
     database.execute("SET enable_external_access = false")

@@ -134,6 +134,14 @@ def test_status_of_an_empty_project_writes_nothing(command: Command, project: Pa
     assert sorted(project.rglob("*")) == before
 
 
+def test_a_table_that_nothing_was_written_to_is_empty(command: Command, project: Path) -> None:
+    question = "SELECT count(*) AS n, typeof(max(day)) AS type FROM releases"
+
+    said = command("query", question, "--json", folder="project")
+
+    assert json.loads(said.stdout) == {"n": 0, "type": "DATE"}
+
+
 def test_a_query_without_a_statement_ends_with_2(command: Command, project: Path) -> None:
     said = command("query", "", folder=str(project))
 
