@@ -25,8 +25,10 @@ _SIDES = (("response_a", "model_a"), ("response_b", "model_b"))
 
 def _events(source: SourceContext, items: Items) -> Iterator[Event]:
     columns = json.loads(source.mapping or "{}")
+    named = {column for column in columns.values() if isinstance(column, str)}.union(columns.get("annotators", ()))
     for position, row in items:
-        if columns and isinstance(row, dict):
+        # A header that lacks a column which the policy names is of another table: its rows are findings, not events.
+        if named and isinstance(row, dict) and named <= row.keys():
             yield from _row(columns, position, row)
 
 
@@ -106,7 +108,7 @@ def _time(text: Any) -> dict[str, Any]:
 ADAPTERS = (
     Adapter(
         "mapped_csv",
-        1,
+        2,
         ("csv",),
         events=_events,
         reads="CSV files of judgements, where the policy names the columns.",

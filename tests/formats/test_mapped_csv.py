@@ -155,3 +155,10 @@ def test_the_columns_are_kept_with_the_source_and_events_follow_from_them(tmp_pa
     assert {row["mapping"] for row in lake.rows("sources")} == {'{"value":"stars"}'}
     assert [row["value_num"] for row in lake.rows("annotations")] == [4.0, 5.0]
     assert lake.verify().problems == ()
+
+
+def test_rows_without_a_column_that_the_policy_names_are_findings_and_no_events() -> None:
+    rows = mapped({**PAIRS, "prompt": "promptt"}, ROW)
+
+    assert list(rows) == ["log_findings"]
+    assert [row["kind"] for row in rows["log_findings"]] == ["no_event"]
