@@ -1,6 +1,7 @@
 """Commands that run the pipeline: run, ui, demo."""
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from audit_pipeline.cli.here import CANNOT_TELL, DAY, DOES_NOT_HOLD, passphrase, policy_here, utc_now
-from audit_pipeline.cli.printing import as_text, print_table
+from audit_pipeline.cli.printing import print_table
+from audit_pipeline.cli.summary import print_taken_in, print_untaken
 
 if TYPE_CHECKING:
     from audit_pipeline.cli.jobs import DayRun, ReleaseRun
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from audit_pipeline.policy import Policy
     from audit_pipeline.sources.landing import Landed, Stream
     from audit_pipeline.sources.zones import Zone
-
-_SHOWN = 10
 
 
 @click.command()
@@ -45,20 +45,24 @@ def run(first: datetime | None, last: datetime | None, rehash: bool, dry_run: bo
     load_signers(policy.places, passphrase())  # say at once that a key is missing or does not open
     load_person_keys(policy.places.keys, passphrase())
     days = asked or days_to_run(lake, policy.streams, policy.start, today=utc_now().date(), rehash=rehash)
-    codes = []
+    codes, started = [], utc_now()
     for done in _with_progress(run_days(policy.root, policy.places.dagster, days, rehash=rehash), len(days)):
         state = "taken in; its data is not as it must be" if done.findings else "done"
-        warned = f", {done.warnings} warnings of data quality" if done.warnings else ""
+        page = policy.places.reports / "quality" / f"{done.day}.html"
+        warned = f", {done.warnings} warnings of data quality: {page}" if done.warnings else ""
         click.echo(f"{done.day}  {_state(done, state)}  run {done.run_id}{warned}")
         codes.append(_tell((*done.failures, *done.findings), done.errors))
     done_days = codes.count(0)
     if not asked:
         codes += [*_release(policy, lake), _close(policy, days[-1])]
-    _print_counts(lake, days)
-    _print_untaken(policy)
+    print_taken_in(policy, lake, days, started)
+    print_untaken(policy)
     click.echo(f"{done_days} of {len(days)} days done; lake {policy.places.lake}, log {policy.places.log}")
     if any(codes):
-        click.echo("audit-pipeline: not all went well; `audit-pipeline ui` shows the runs", err=True)
+        click.echo(
+            "audit-pipeline: not all went well; `audit-pipeline ui` shows the runs, `verify` what does not hold",
+            err=True,
+        )
         click.get_current_context().exit(min(filter(None, codes)))
 
 
@@ -98,30 +102,6 @@ def _close(policy: "Policy", day: date) -> int:
     return _tell((*done.failures, *done.findings), done.errors)
 
 
-def _print_counts(lake: "Lake", days: list[date]) -> None:
-    """What the evidence has of these days, so that bad input does not go by unseen."""
-    from audit_pipeline.lake.declared import SOURCES
-
-    columns = ("records", "quarantined", "partial_tails")
-    sources = lake.open(SOURCES)
-    rows = [row for day in days for row in sources.read(columns, day).to_pylist()]
-    totals = {name: sum(row[name] for row in rows) for name in columns}
-    click.echo(
-        f"these days have {len(rows)} snapshots with {totals['records']} records, of which {totals['quarantined']} "
-        f"quarantined and {totals['partial_tails']} last lines without a newline"
-    )
-
-
-def _print_untaken(policy: "Policy") -> None:
-    from audit_pipeline.sources.landing import list_untaken
-
-    untaken = list_untaken(policy.places.landing, policy.streams, policy.start, utc_now().date())
-    if untaken:
-        click.echo(f"audit-pipeline: {len(untaken)} landed files are NOT taken in:", err=True)
-        for path, reason in untaken[:_SHOWN]:
-            click.echo(f"  {as_text(path)}: {reason}", err=True)
-
-
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
 def ui(port: int) -> None:
@@ -133,6 +113,8 @@ def ui(port: int) -> None:
     prepare_instance(policy.places.dagster)
     arguments, environ = ui_command(policy, port)
     os.chdir(policy.root)
+    # A shell starts what runs beside it deaf to Ctrl-C, and Dagster then heeds no SIGTERM either.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(arguments[0], arguments, {**os.environ, **environ})  # noqa: S606 - our own interpreter
 
 
@@ -202,6 +184,7 @@ def _list_landed(policy: "Policy", days: list[date]) -> None:
                 format_name = _format(zone, landed, stream)
                 rows.append((landed.day, stream.name, landed.path, landed.size, format_name))
     print_table(("day", "stream", "path", "bytes", "format"), rows)
+    print_untaken(policy)
 
 
 def _format(zone: "Zone", landed: "Landed", stream: "Stream") -> str:

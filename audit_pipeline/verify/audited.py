@@ -30,7 +30,9 @@ def check_audited(replays: Mapping[str, Replay], findings: Findings) -> None:
     if judged := replays.get(QUALITY_FINDINGS.name):
         findings.guard(QUALITY_FINDINGS.name, partial(_check_rounds, judged, findings))
     if waiting := len(names.keys() - sealed.keys()):
-        findings.notes.append(f"{waiting} commits of audit tables wait for the next seal: not yet protected")
+        findings.notes.append(
+            f"{waiting} commits of audit tables, what runs wrote about themselves, are sealed with the next logs"
+        )
 
 
 def _check_rounds(judged: Replay, findings: Findings) -> None:

@@ -131,7 +131,9 @@ def check_names(
         else:
             findings.add_file(path, "nothing of ours put this file there: look at it, then move it away")
     if waiting:
-        findings.notes.append(f"{waiting} files are in no inventory yet: not yet protected, run the day again")
+        findings.notes.append(
+            f"{waiting} files are in no inventory yet, so not protected: the next run with new logs lists them"
+        )
     if left:
         findings.notes.append(
             f"{len(left)} files that no commit names, such as {left[0]}: a run that ended early left them and the next "

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -241,3 +242,64 @@ def test_a_rehash_finds_a_file_that_was_changed_and_looks_as_it_did(command: Com
     assert [json.loads(line)["generation"] for line in before.splitlines()] == [0]
     assert [json.loads(line)["record"] for line in after.splitlines()] == ['{"a":1}', '{"a":2}']
     assert command("verify", folder="project").exit_code == 0
+
+
+def test_a_run_says_what_was_rewritten(command: Command, project: Path) -> None:
+    land(project, "a.jsonl", b'{"a":1}\n')
+    first = command("run", "--date", str(YESTERDAY), folder="project")
+    land(project, "a.jsonl", b'{"a":2}\n')
+
+    again, later = (command("run", "--date", str(YESTERDAY), folder="project") for _ in range(2))
+
+    assert "rewritten" not in first.stdout
+    assert "rewritten, and the bytes before are kept: runs: " in again.stdout
+    assert "a.jsonl (generation 1)" in again.stdout
+    assert "rewritten" not in later.stdout
+
+
+def test_a_run_says_which_files_give_no_events_and_what_was_found_in_others(command: Command, project: Path) -> None:
+    land(project, "scores.csv", b"who,stars\nme,5\n")
+    land(project, "pairs.jsonl", b'{"prompt":"mail jo@example.com","chosen":"a","rejected":"b"}\n' * 3)
+
+    done = command("run", "--date", str(YESTERDAY), folder="project")
+
+    assert "of no tool's format: 1 generic_csv snapshots" in done.stdout
+    assert "docs/your-own-format.md" in done.stdout
+    assert "log_findings has 6 withheld" in done.stdout
+
+
+def test_a_format_that_the_policy_names_later_is_told_to_come_too_late(command: Command, project: Path) -> None:
+    land(project, "scores.csv", b"who,stars\nme,5\n")
+    command("run", "--date", str(YESTERDAY), folder="project")
+    policy = project / "assets/run_logs/defs.yaml"
+    columns = "      format: mapped_csv\n      columns: {annotator_id: who, value: stars}\n"
+    text = policy.read_text()
+    path = '      path: "runs/{date}/**"\n'
+    assert path in text
+    policy.write_text(text.replace(path, path + columns))
+
+    done = command("run", "--date", str(YESTERDAY), folder="project")
+
+    assert done.exit_code == 0, done.output
+    assert "of another format than the policy says since; land them under a new name: runs: " in done.stdout
+
+
+def test_a_landing_zone_that_is_not_there_is_no_day_without_logs(command: Command, project: Path) -> None:
+    shutil.rmtree(project / "audit-home/landing")
+
+    said = [command(*arguments, folder="project") for arguments in (["run"], ["run", "--dry-run"])]
+
+    assert [one.exit_code for one in said] == [2, 2]
+    assert all("the landing zone is not there; mount it" in one.stderr for one in said)
+
+
+def test_the_ui_is_ended_as_any_other_program(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what runs in the background of a script the shell has SIGINT ignored, and Dagster's SIGTERM is its SIGINT."""
+    before, found = signal.signal(signal.SIGINT, signal.SIG_IGN), []
+    monkeypatch.setattr(os, "execve", lambda *_: found.append(signal.getsignal(signal.SIGINT)))
+    try:
+        command("ui", "--port", "3999", folder="project")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert found == [signal.SIG_DFL]
