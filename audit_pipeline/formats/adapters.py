@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from audit_pipeline.containers.json_text import nests_too_deep
-from audit_pipeline.errors import PolicyError
+from audit_pipeline.errors import PolicyError, did_you_mean
 from audit_pipeline.formats import (
     alpaca_eval,
     arena,
@@ -121,7 +121,8 @@ def adapter_named(name: str) -> Adapter:
         PolicyError: there is none of this name.
     """
     if name not in ADAPTERS:
-        raise PolicyError(f"format {name!r} is not known; give one of {', '.join(sorted(ADAPTERS))}")
+        cure = did_you_mean(name, sorted(ADAPTERS), "give one of docs/formats.md")
+        raise PolicyError(f"format {name!r} is not known; {cure}")
     return ADAPTERS[name]
 
 

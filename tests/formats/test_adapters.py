@@ -162,8 +162,10 @@ def test_generic_formats_have_no_events() -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(PolicyError, match="'trl' is not known; give one of"):
+    with pytest.raises(PolicyError, match=r"'trl' is not known; give one of docs/formats\.md"):
         derive_rows("trl", SOURCE, [], PEOPLE)
+    with pytest.raises(PolicyError, match=r"'trl_log_histroy' is not known; did you mean trl_log_history\?"):
+        derive_rows("trl_log_histroy", SOURCE, [], PEOPLE)
 
 
 def test_every_tool_file_is_registered() -> None:

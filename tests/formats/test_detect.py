@@ -207,9 +207,9 @@ def test_no_declaration_makes_weights_or_nothing_into_logs() -> None:
     assert detect("a/1.jsonl", b"", 0, "verl_rollouts").format == "empty"
 
 
-def test_an_unknown_declared_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(PolicyError, match=r"'verl' is not known; give one of .*verl_rollouts"):
-        detect("x", b"", 0, "verl")
+def test_an_unknown_declared_format_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(PolicyError, match=r"'verl_rollout' is not known; did you mean verl_rollouts\?"):
+        detect("x", b"", 0, "verl_rollout")
 
 
 def test_the_evidence_says_why_and_shows_no_content() -> None:
