@@ -16,7 +16,7 @@ from audit_pipeline.components.daily_audit import build_daily_audit
 from audit_pipeline.components.daily_seal import AUDIT_TRAIL_ASSET, INVENTORY_ASSET
 from audit_pipeline.components.privacy_summaries import GROUP
 from audit_pipeline.policy import find_policy, load_policy
-from audit_pipeline.policy.loading import EXPECTATION_SUITES_TYPE, REPORT_TYPE, find_components
+from audit_pipeline.policy.components import EXPECTATION_SUITES_TYPE, REPORT_TYPE, find_components
 from audit_pipeline.policy.models import ExpectationSuitesAttributes
 from audit_pipeline.policy.suites import load_quality
 

@@ -1,5 +1,8 @@
+import errno
 import hashlib
+import io
 import json
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -129,17 +132,45 @@ def test_without_a_policy_folder_the_error_names_the_cure(tmp_path: Path) -> Non
         ('path: "runs/{date}/**"', 'path: "runs/[ab]*/{date}/**"', 9, "use * or ?"),
         ('path: "runs/{date}/**"', 'path: "runs/a]/**"', 9, "use * or ?"),
         ('path: "runs/{date}/**"', 'path: "runs/\\0/**"', 9, "relative to the landing zone"),
-        ('path: "runs/{date}/**"', 'pth: "runs/{date}/**"', 8, "Field required"),
-        ('path: "runs/{date}/**"', 'path: "runs"\n      paths: "x"', 10, "unknown key"),
-        ('path: "runs/{date}/**"', 'path: "runs"\n      format: trl', 10, "no known format"),
+        ('path: "runs/{date}/**"', 'pth: "runs/{date}/**"', 9, "streams.0.pth: unknown key; did you mean path?"),
+        ('path: "runs/{date}/**"', "format: jsonl", 8, "streams.0.path: is missing; give it"),
+        ("streams:", "streems:", 7, "streems: unknown key; did you mean streams?"),
+        ("attributes:", "atributes:", 5, "atributes: unknown key; did you mean attributes?"),
+        ("attributes:", "more: 1\nattributes:", 5, "more: unknown key; remove it or correct its spelling"),
+        ("attributes:", "attribute: {}\nattributes:", 5, "attribute: unknown key; remove it or correct its spelling"),
+        (".RunLogs", ".RunLog", 3, "RunLog; did you mean audit_pipeline.components.RunLogs?"),
+        ("audit_pipeline.", "audit_pipelines.", 3, "did you mean audit_pipeline.components.RunLogs?"),
+        (".RunLogs", ".Ledgers", 3, "audit_pipeline.components.Ledgers; give one of "),
+        ("attributes:", '"a\\nb": 1\nattributes:', 5, "a b: unknown key; remove it"),
+        ("streams:", '"a\\nb": 1\n  streams:', 7, "a b: unknown key; remove it"),
+        (
+            "audit_pipeline.components.RunLogs",
+            '"audit_pipeline.\\n"',
+            3,
+            "no component of type audit_pipeline.; give one",
+        ),
+        ("type:", "tpye:", 3, "tpye: unknown key; did you mean type?"),
+        ('path: "runs/{date}/**"', 'path: "runs"\n      paths: "x"', 10, "unknown key; remove it"),
+        (
+            'path: "runs/{date}/**"',
+            'path: "runs"\n      format: trl',
+            10,
+            "'trl' is not known; give one of docs/formats.md",
+        ),
+        ('path: "runs/{date}/**"', 'path: "runs"\n      format: trl_log_histroy', 10, "mean trl_log_history?"),
         ("- name: runs", "- name: Runs", 8, "lower-case"),
         ("- name: runs", "- name: _audit", 8, "reserved"),
         ("- name: runs", f"- name: {'a' * 64}", 8, "at most 63"),
-        ("- name: runs", '- {name: runs, path: "a"}\n    - name: runs', 8, "declared 2 times"),
+        (
+            "- name: runs",
+            '- {name: runs, path: "a"}\n    - name: runs',
+            9,
+            "streams.1.name: the stream 'runs' is declared 2",
+        ),
         ("- name: runs", "- name: runs\n      name: more", 9, "given twice"),
         ('start: "2026-01-01"', "start: yesterday", 6, "expected a date"),
         ('start: "2026-01-01"', "start: 1767225600", 6, "expected a date"),
-        ("streams:", "streams: []\n  more:", 7, "at least 1 item"),
+        ("streams:", "streams: []\n---\nmore:", 7, "at least 1 item"),
         ('start: "2026-01-01"', "start: 2026-02-30", 6, "expected a date"),
         ('start: "2026-01-01"', "start: 2026-01-01T25:00:00Z", 6, "expected a date"),
         ('start: "2026-01-01"', "start: 0x_", 6, "put it in quotes"),
@@ -163,6 +194,79 @@ def test_a_wrong_attribute_is_refused_by_file_and_line(root: Path, old: str, new
     assert str(refused.value).startswith(f"{root / RUN_LOGS}:{line}: ")
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_component_without_attributes_is_refused_by_its_line(root: Path) -> None:
+    (root / RUN_LOGS).write_text("\ntype: audit_pipeline.components.RunLogs\n")
+
+    with pytest.raises(PolicyError, match=r"defs\.yaml:2: .* has no attributes; give it some"):
+        load_policy(root, {})
+
+
+def test_what_dagster_takes_beside_attributes_and_components_of_others_are_left_alone(root: Path) -> None:
+    edit(root / RUN_LOGS, "attributes:", "requirements: {env: [HOME]}\nattributes:")
+    (root / "assets/other").mkdir()
+    (root / "assets/other/defs.yaml").write_text("type: my_package.components.RunLogs\nmore: 1\n")
+
+    assert load_policy(root, {}).streams == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("assets/privacy/defs.yaml", "  budget:", "  buget:", "9: buget: unknown key; did you mean budget?"),
+        (
+            "assets/privacy/defs.yaml",
+            "      max_rows:",
+            "      maxrows:",
+            "maxrows: unknown key; did you mean max_rows?",
+        ),
+        ("assets/seal/defs.yaml", ".DailySeal", ".DailySael", "DailySael; did you mean .*components.DailySeal?"),
+        ("resources/local.yaml", "\nlanding:", "\nlandin:", "3: landin: unknown key; did you mean landing?"),
+        ("resources/local.yaml", "\nlanding:", "\n# landing:", "4: landing: is missing; give it"),
+    ],
+)
+def test_a_misspelt_key_is_told_before_what_is_missing_for_it(
+    root: Path, file: str, old: str, new: str, said: str
+) -> None:
+    edit(root / file, old, new)
+
+    with pytest.raises(PolicyError, match=rf"{file}:\d*{said}" if said[0].isdigit() else rf"{file}:\d+: .*{said}"):
+        load_policy(root, {})
+
+
+def test_a_profile_that_is_not_there_is_told_with_those_that_are(root: Path) -> None:
+    with pytest.raises(
+        PolicyError, match=r"prod\.yaml: there is no such profile; AUDIT_PROFILE may be aws, azure, gcp, l"
+    ):
+        load_policy(root, {"AUDIT_PROFILE": "prod"})
+
+
+@pytest.mark.parametrize("path", [RUN_LOGS, "resources/local.yaml", "expectations/annotations.json"])
+def test_a_file_that_this_user_cannot_read_is_named_once_with_the_cure(
+    root: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = io.open
+
+    def deny(file: object, *arguments: object, **options: object) -> object:
+        if file == root / path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+        return whole(file, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(io, "open", deny)  # root, as tests may run, reads everything
+
+    with pytest.raises(PolicyError) as refused:
+        load_policy(root, {})
+
+    said = "cannot be read: Permission denied; give this user read access"
+    assert str(refused.value) == f"{root / path}: {said}"
+
+
+def test_a_file_that_is_not_utf8_is_refused_by_its_line(root: Path) -> None:
+    (root / RUN_LOGS).write_bytes(b"type: x\n# \xff\n")
+
+    with pytest.raises(PolicyError, match=r"defs\.yaml:2: not UTF-8; save the file as UTF-8"):
+        load_policy(root, {})
 
 
 def test_a_date_needs_no_quotes(root: Path) -> None:
@@ -199,6 +303,13 @@ def test_a_policy_without_streams_is_refused(root: Path) -> None:
     (root / RUN_LOGS).unlink()
 
     with pytest.raises(PolicyError, match="no component of type"):
+        load_policy(root, {})
+
+
+def test_a_component_of_another_package_is_no_misspelt_run_logs(root: Path) -> None:
+    edit(root / RUN_LOGS, "audit_pipeline.", "my_package.")
+
+    with pytest.raises(PolicyError, match=rf"{root}/assets: no component of type audit_pipeline.components.RunLogs; "):
         load_policy(root, {})
 
 

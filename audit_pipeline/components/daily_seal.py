@@ -17,7 +17,7 @@ from audit_pipeline.lake.declared import EVENTS, SEALS
 from audit_pipeline.lake.inventories import inventory_name
 from audit_pipeline.lake.opened import Lake
 from audit_pipeline.policy import Policy
-from audit_pipeline.policy.loading import EXPECTATION_SUITES_TYPE, find_components
+from audit_pipeline.policy.components import EXPECTATION_SUITES_TYPE, find_components
 from audit_pipeline.policy.models import parse_start
 from audit_pipeline.sealing import SealReport, seal_day
 from audit_pipeline.verifications import record_verification

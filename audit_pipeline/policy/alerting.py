@@ -24,6 +24,7 @@ from audit_pipeline.channels.http import webhook_secret
 from audit_pipeline.channels.pagerduty import EVENTS_V2
 from audit_pipeline.channels.snmp import PLAYPEN
 from audit_pipeline.errors import PolicyError
+from audit_pipeline.policy.refusals import PlacedError
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LOOPBACK = ("http://127.0.0.1:", "http://[::1]:", "http://localhost:")
@@ -231,9 +232,10 @@ class AlertsAttributes(BaseModel):
     @model_validator(mode="after")
     def _channels_are_known(self) -> Self:
         names = [channel.name for channel in self.channels]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"the channel {name!r} is declared {names.count(name)} times; keep one")
+        for at, name in enumerate(names):
+            if name in names[:at]:
+                message = f"the channel {name!r} is declared {names.count(name)} times; keep one"
+                raise PlacedError(message, "channels", at, "name")
         used = [name for word in ("critical", "error", "warning") for name in getattr(self.routes, word)]
         used += self.escalate.to if self.escalate else ()
         used += [channel.fallback for channel in self.channels if channel.fallback]

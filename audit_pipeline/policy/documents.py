@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.reader import ReaderError
 
 from audit_pipeline.errors import PolicyError
+from audit_pipeline.policy.refusals import dotted, refusal
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -29,7 +30,7 @@ class Document:
     node: yaml.Node
 
     def child(self, *keys: str | int) -> "Document":
-        """The part at `keys`, or the deepest part on the way that exists."""
+        """The part at `keys`; those that do not exist are passed over."""
         node = self.node
         for key in keys:
             if isinstance(node, yaml.MappingNode):
@@ -38,9 +39,7 @@ class Document:
                 found = node.value[key : key + 1]
             else:
                 found = []
-            if not found:
-                break
-            node = found[0]
+            node = found[0] if found else node
         return dataclasses.replace(self, node=node)
 
     @property
@@ -48,14 +47,28 @@ class Document:
         """From 1."""
         return int(self.node.start_mark.line) + 1
 
+    def line_of(self, *keys: str | int) -> int:
+        """The line of the last of `keys`, not of its value, which may begin below it."""
+        within = self.child(*keys[:-1])
+        if keys and isinstance(within.node, yaml.MappingNode):
+            for key, _ in within.node.value:
+                if key.value == str(keys[-1]):
+                    return int(key.start_mark.line) + 1
+        return self.child(*keys).line
+
+    @property
+    def keys(self) -> list[str]:
+        """Of a mapping, in order."""
+        return [key.value for key, _ in self.node.value] if isinstance(self.node, yaml.MappingNode) else []
+
     def parse(self, model: type[Model]) -> Model:
         value = self.plain()
         try:
             return model.model_validate(value)
         except ValidationError as err:
-            where = err.errors()[0]["loc"]
-            name = ".".join(map(str, where)) or "attributes"
-            raise PolicyError(f"{self.file}:{self.child(*where).line}: {name}: {first_message(err)}") from err
+            where, message = refusal(err, model, value)
+            name = dotted(where) or "attributes"
+            raise PolicyError(f"{self.file}:{self.line_of(*where)}: {name}: {message}") from err
 
     def plain(self) -> Any:
         """What the models judge. A time stays text: PyYAML would refuse a day that no calendar has in its own way."""
@@ -147,13 +160,14 @@ def _refuse_keys(document: Document) -> None:
 def read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise PolicyError(f"{file}: cannot be read: {err}") from err
+    except OSError as err:
+        raise unreadable(file, err) from err
+    except UnicodeDecodeError as err:
+        line = err.object.count(b"\n", 0, err.start) + 1
+        raise PolicyError(f"{file}:{line}: not UTF-8; save the file as UTF-8") from err
 
 
-def first_message(err: ValidationError) -> str:
-    """What is wrong, in one line."""
-    first = err.errors()[0]
-    if first["type"] == "extra_forbidden":
-        return "unknown key; remove it or correct its spelling"
-    return first["msg"].removeprefix("Value error, ")
+def unreadable(file: Path, err: OSError) -> PolicyError:
+    """What to say of a file of the policy that is there and cannot be read."""
+    cure = "give this user read access" if isinstance(err, PermissionError) else "restore it, or remove the name"
+    return PolicyError(f"{file}: cannot be read: {err.strerror}; {cure}")

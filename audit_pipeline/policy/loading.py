@@ -14,13 +14,22 @@ from audit_pipeline.errors import InputError, PolicyError
 from audit_pipeline.lake.clients import parse_uri
 from audit_pipeline.lake.places import Access, Bucket, Place, Places, lies_in
 from audit_pipeline.policy.alerting import AlertsAttributes
-from audit_pipeline.policy.documents import Document, Model, read_documents, read_text
+from audit_pipeline.policy.components import (
+    ALERTS_TYPE,
+    DAILY_SEAL_TYPE,
+    EXPECTATION_SUITES_TYPE,
+    PRIVACY_TYPE,
+    REPORT_TYPE,
+    find_components,
+    load_run_logs,
+    only_component,
+)
+from audit_pipeline.policy.documents import Document, read_documents, read_text, unreadable
 from audit_pipeline.policy.models import (
     ComplianceReportAttributes,
     DailySealAttributes,
     ExpectationSuitesAttributes,
     PlacesAttributes,
-    RunLogsAttributes,
     StoreAttributes,
 )
 from audit_pipeline.policy.privacy import PrivacySummariesAttributes
@@ -28,12 +37,6 @@ from audit_pipeline.privacy.release import Plan
 from audit_pipeline.report.catalogue import extend, load_catalogue
 from audit_pipeline.sources.landing import Stream
 
-RUN_LOGS_TYPE = "audit_pipeline.components.RunLogs"
-ALERTS_TYPE = "audit_pipeline.components.Alerts"
-DAILY_SEAL_TYPE = "audit_pipeline.components.DailySeal"
-PRIVACY_TYPE = "audit_pipeline.components.PrivacySummaries"
-REPORT_TYPE = "audit_pipeline.components.ComplianceReport"
-EXPECTATION_SUITES_TYPE = "audit_pipeline.components.ExpectationSuites"
 DIGESTED_FOLDERS = ("assets", "expectations", "resources")
 FOLDERS = ("keys", "dagster", "cache")
 """Places that are folders of this machine in every profile."""
@@ -87,11 +90,7 @@ def load_policy(root: Path, environ: Mapping[str, str]) -> Policy:
     Raises:
         PolicyError: a file of the policy is wrong; the message names the file and line.
     """
-    run_logs = only_component(root, RUN_LOGS_TYPE, RunLogsAttributes)
-    if run_logs is None:
-        raise PolicyError(
-            f"{root / 'assets'}: no component of type {RUN_LOGS_TYPE}; `audit-pipeline init DIR` shows one"
-        )
+    run_logs = load_run_logs(root)
     if (seal := only_component(root, DAILY_SEAL_TYPE, DailySealAttributes)) and seal.start != run_logs.start:
         raise PolicyError(
             f"{root / 'assets'}: DailySeal starts {seal.start}, RunLogs {run_logs.start}; give both the same start"
@@ -137,38 +136,18 @@ def policy_digest(root: Path) -> str:
     try:
         lines = [f"{hashlib.sha256((root / path).read_bytes()).hexdigest()} {path}\n" for path in paths]
     except OSError as err:
-        raise PolicyError(f"{root}: a file of the policy cannot be read: {err}") from err
+        raise unreadable(Path(err.filename or root), err) from err
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def find_components(root: Path, type_name: str) -> list[Document]:
-    """The attributes of every component of a type, in order of file."""
-    files = sorted(file for name in ("defs.yaml", "defs.yml") for file in (root / "assets").rglob(name))
-    documents = [document for file in files for document in read_documents(file, read_text(file))]
-    return attributes_of(documents, type_name)
-
-
-def attributes_of(documents: Sequence[Document], type_name: str) -> list[Document]:
-    """The attributes of those documents that are components of a type."""
-    found = [document for document in documents if document.child("type").node.value == type_name]
-    for document in found:
-        if document.child("attributes").node is document.node:
-            raise PolicyError(f"{document.file}: the component {type_name} has no attributes; give it some")
-    return [document.child("attributes") for document in found]
-
-
-def only_component(root: Path, type_name: str, model: type[Model]) -> Model | None:
-    found = find_components(root, type_name)
-    if len(found) > 1:
-        # Its assets have fixed names, so a second one could not be loaded.
-        raise PolicyError(f"{found[1].file}: a second component of type {type_name}; merge it into {found[0].file}")
-    return found[0].parse(model) if found else None
 
 
 def _load_profile(root: Path, profile: str, home: Path) -> tuple[Places, Attesters]:
     if not _PROFILE_NAME.fullmatch(profile):
         raise PolicyError(f"AUDIT_PROFILE={profile!r}: expected lower-case letters, digits, '_' or '-'")
     file = root / "resources" / f"{profile}.yaml"
+    if not os.path.lexists(file):
+        there = sorted(path.stem for path in file.parent.glob("*.yaml") if _PROFILE_NAME.fullmatch(path.stem))
+        cure = f"AUDIT_PROFILE may be {', '.join(there)}" if there else "`audit-pipeline init DIR` shows some"
+        raise PolicyError(f"{file}: there is no such profile; {cure}")
     documents = read_documents(file, read_text(file))
     if len(documents) != 1:
         raise PolicyError(f"{file}: expected one YAML document, got {len(documents)}")

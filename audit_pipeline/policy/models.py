@@ -7,8 +7,10 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from audit_pipeline.attest import check_witnesses
+from audit_pipeline.errors import PolicyError
 from audit_pipeline.lake.clients import is_loopback
 from audit_pipeline.lake.places import Access
+from audit_pipeline.policy.refusals import PlacedError
 from audit_pipeline.records import canonical
 from audit_pipeline.report.catalogue import Control
 from audit_pipeline.signers import KEY_SCHEMES
@@ -110,11 +112,12 @@ class StreamAttributes(BaseModel):
     @field_validator("format")
     @classmethod
     def _format(cls, format: str | None) -> str | None:
-        from audit_pipeline.formats.adapters import ADAPTERS  # loads Arrow: only where a format is named
+        from audit_pipeline.formats.adapters import adapter_named  # loads Arrow: only where a format is named
 
-        if format is not None and format not in ADAPTERS:
-            raise ValueError(f"{format!r} is no known format; give one of {', '.join(sorted(ADAPTERS))}, or none")
-        return format
+        try:
+            return None if format is None else adapter_named(format).name
+        except PolicyError as err:
+            raise ValueError(str(err)) from err
 
     @model_validator(mode="after")
     def _mapped(self) -> Self:
@@ -142,9 +145,9 @@ class RunLogsAttributes(BaseModel):
     @classmethod
     def _unique(cls, streams: tuple[StreamAttributes, ...]) -> tuple[StreamAttributes, ...]:
         names = [stream.name for stream in streams]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"the stream {name!r} is declared {names.count(name)} times; keep one")
+        for at, name in enumerate(names):
+            if name in names[:at]:
+                raise PlacedError(f"the stream {name!r} is declared {names.count(name)} times; keep one", at, "name")
         return streams
 
 

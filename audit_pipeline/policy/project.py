@@ -8,15 +8,11 @@ import yaml
 from pydantic import ValidationError
 
 from audit_pipeline.errors import InputError, PolicyError
-from audit_pipeline.policy.documents import first_message, read_documents, read_text
-from audit_pipeline.policy.loading import (
-    DIGESTED_FOLDERS,
-    RUN_LOGS_TYPE,
-    attributes_of,
-    find_components,
-    only_component,
-)
+from audit_pipeline.policy.components import RUN_LOGS_TYPE, attributes_of, find_components, load_run_logs
+from audit_pipeline.policy.documents import read_documents, read_text
+from audit_pipeline.policy.loading import DIGESTED_FOLDERS
 from audit_pipeline.policy.models import RunLogsAttributes, StreamAttributes
+from audit_pipeline.policy.refusals import first_message
 
 WORKSPACE = """\
 load_from:
@@ -38,11 +34,7 @@ def add_stream(root: Path, name: str, path: str) -> Path:
         new = StreamAttributes(name=name, path=path)
     except ValidationError as err:
         raise InputError(first_message(err)) from err
-    before = only_component(root, RUN_LOGS_TYPE, RunLogsAttributes)
-    if before is None:
-        raise PolicyError(
-            f"{root / 'assets'}: no component of type {RUN_LOGS_TYPE}; `audit-pipeline init DIR` shows one"
-        )
+    before = load_run_logs(root)
     if any(stream.name == name for stream in before.streams):
         raise InputError(f"{root / 'assets'}: there is a stream {name!r} already; choose another name")
     attributes = find_components(root, RUN_LOGS_TYPE)[0]

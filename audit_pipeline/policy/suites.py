@@ -17,8 +17,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_pipeline.errors import PolicyError
-from audit_pipeline.policy.documents import first_message, read_documents, read_text
+from audit_pipeline.policy.documents import read_documents, read_text
 from audit_pipeline.policy.models import Day
+from audit_pipeline.policy.refusals import dotted, refusal
 from audit_pipeline.quality.day_database import MACROS
 from audit_pipeline.quality.findings import Waiver
 from audit_pipeline.quality.suites import PARAMETER, REFERENCE, Expectation, Past, Suite
@@ -189,12 +190,13 @@ class _Reading:
         return Suite(self._table, tuple(expectations), self._file.name, digest)
 
     def _said(self) -> SuiteAttributes:
+        value = _read_json(self._file, self._text)
         try:
-            return SuiteAttributes.model_validate(_read_json(self._file, self._text))
+            return SuiteAttributes.model_validate(value)
         except ValidationError as err:
-            where = err.errors()[0]["loc"]
-            message = f"{'.'.join(map(str, where)) or 'suite'}: {first_message(err)}"
-            raise PolicyError(f"{self._file}:{self._line(*where)}: {message}") from err
+            where, message = refusal(err, SuiteAttributes, value)
+            name = dotted(where) or "suite"
+            raise PolicyError(f"{self._file}:{self._line(*where)}: {name}: {message}") from err
 
     def _check(self, index: int, one: ExpectationAttributes) -> None:
         if one.type in NOT_HERE:
@@ -250,7 +252,7 @@ class _Reading:
     def _line(self, *path: str | int) -> int:
         """JSON is YAML, whose reader knows lines. They are all that is taken from it: it reads 1e3 as a text."""
         (document,) = read_documents(self._file, self._text.replace("\t", " "))
-        return document.child(*path).line
+        return document.line_of(*path)
 
 
 def _read_json(file: Path, text: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from audit_pipeline.errors import PolicyError
 from audit_pipeline.lake.declared import SEALS
 from audit_pipeline.lake.opened import Lake
-from audit_pipeline.policy.loading import REPORT_TYPE, only_component
+from audit_pipeline.policy.components import REPORT_TYPE, only_component
 from audit_pipeline.policy.models import ComplianceReportAttributes
 from audit_pipeline.report.catalogue import extend, load_catalogue
 from audit_pipeline.report.facts import Facts, Period, Verified

@@ -61,7 +61,7 @@ def test_a_wrong_policy_ends_with_2_and_its_line(command: Command, project: Path
     done = command("status", folder="project")
 
     assert done.exit_code == 2
-    assert f"{file}:8:" in done.stderr
+    assert f"{file}:9:" in done.stderr
 
 
 def test_the_environment_names_the_policy_and_the_home(command: Command, project: Path, tmp_path: Path) -> None:
