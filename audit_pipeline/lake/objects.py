@@ -4,6 +4,7 @@ delta-rs syncs nothing on a local disk, so what must survive a power cut is writ
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -52,7 +53,7 @@ class NewObject:
         try:
             self.file.write(content)
         except OSError as err:
-            raise StorageError(f"{self._path}: cannot be written: {err.strerror}; make room and run again") from err
+            raise _failed(self._path, "written", err) from err
 
     def publish(self) -> bool:
         """Give the object its name. False when that name is taken already: then the other object stands."""
@@ -68,7 +69,7 @@ class NewObject:
         except FileExistsError:
             return False
         except OSError as err:
-            raise StorageError(f"{self._path}: cannot be created: {err.strerror}") from err
+            raise _failed(self._path, "created", err) from err
         _sync_folder(self._path.parent)
         return True
 
@@ -118,7 +119,7 @@ class Folder:
         except FileNotFoundError:
             return None
         except OSError as err:
-            raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
+            raise _failed(self.path(name), "read", err) from err
 
     def file(self, name: str) -> Path:
         """The path of an object that is there.
@@ -135,14 +136,14 @@ class Folder:
         try:
             return self.file(name).open("rb")
         except OSError as err:
-            raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
+            raise _failed(self.path(name), "read", err) from err
 
     def size(self, name: str) -> int:
         """Bytes of an object that is there."""
         try:
             return self.file(name).stat().st_size
         except OSError as err:
-            raise StorageError(f"{self.path(name)}: cannot be read: {err.strerror}") from err
+            raise _failed(self.path(name), "read", err) from err
 
     def digest(self, name: str) -> tuple[int, str] | None:
         """(size, SHA-256 in hex) of an object; None where there is none, or a link, which can change unseen."""
@@ -155,7 +156,7 @@ class Folder:
                     hasher.update(piece)
                     size_bytes += len(piece)
         except OSError as err:
-            raise StorageError(f"{path}: cannot be read: {err.strerror}; give this user read access") from err
+            raise _failed(path, "read", err) from err
         return size_bytes, hasher.hexdigest()
 
     def exists(self, name: str) -> bool:
@@ -167,7 +168,7 @@ class Folder:
         try:
             return NewObject(self.path(name))
         except OSError as err:
-            raise StorageError(f"{self.path(name)}: cannot be created: {err.strerror}") from err
+            raise _failed(self.path(name), "created", err) from err
 
     def put_new(self, name: str, content: bytes) -> bool:
         """Create the object. False when it exists already, whatever its bytes."""
@@ -190,7 +191,7 @@ class Folder:
         except OSError as err:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            raise StorageError(f"{path}: cannot be written: {err.strerror}") from err
+            raise _failed(path, "written", err) from err
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Names of all objects below the folder `prefix`, sorted within each folder.
@@ -215,7 +216,7 @@ def _listed(before: str, folder: Path) -> Iterator[Listed]:
     except FileNotFoundError:
         return
     except OSError as err:
-        yield Listed(before.rstrip("/"), 0, f"cannot be listed: {err.strerror}")
+        yield Listed(before.rstrip("/"), 0, f"cannot be listed: {err.strerror}; give this user read access")
         return
     for entry in entries:
         name = f"{before}{entry.name}"
@@ -227,6 +228,19 @@ def _listed(before: str, folder: Path) -> Iterator[Listed]:
             yield Listed(name, 0, "neither a file nor a folder: move it away")
         else:
             yield Listed(name, entry.stat().st_size)
+
+
+def _failed(path: Path, done: str, err: OSError) -> StorageError:
+    """What could not be done, and what the disk's answer asks of whoever runs this."""
+    if isinstance(err, PermissionError):
+        cure = f"give this user {'read' if done == 'read' else 'write'} access and run again"
+    elif err.errno in (errno.ENOSPC, errno.EDQUOT):
+        cure = "make room and run again"
+    elif done == "read":
+        cure = "mend the disk, or restore it from a backup"
+    else:
+        cure = "see that its folder is one, on a disk that can be written, and run again"
+    return StorageError(f"{path}: cannot be {done}: {err.strerror}; {cure}")
 
 
 def _refuse(err: OSError) -> None:
