@@ -3,7 +3,7 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 DOES_NOT_HOLD = 1
 CANNOT_TELL = 2
 
-DAY = click.DateTime(["%Y-%m-%d"])
+
+class _Day(click.DateTime):
+    """A day; click itself would answer with the pattern that it reads days by."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r}: expected a date such as 2026-01-01", param, ctx)
+
+
+DAY = _Day(["%Y-%m-%d"])
 
 
 def policy_here() -> "Policy":

@@ -72,6 +72,14 @@ def test_days_that_cannot_be_run_end_with_2(command: Command, project: Path, arg
     assert command("run", *arguments, folder="project").exit_code == 2
 
 
+def test_a_day_that_no_calendar_has_is_told_with_one_as_it_must_be(command: Command, project: Path) -> None:
+    done = command("run", "--date", "2026-11-31", folder="project")
+
+    assert done.exit_code == 2
+    assert "'2026-11-31': expected a date such as 2026-01-01" in done.stderr
+    assert "%Y" not in done.stderr
+
+
 def test_a_run_without_a_key_ends_with_2_and_names_keygen(command: Command, project: Path, tmp_path: Path) -> None:
     done = command("run", folder="project", AUDIT_HOME=str(tmp_path / "empty"))
 
