@@ -208,7 +208,8 @@ def open_key(pem: bytes, where: str, passphrase: bytes | None) -> Ed25519Private
         private = serialization.load_pem_private_key(pem, passphrase or None)
     except (ValueError, TypeError) as err:
         raise InputError(
-            f"{where}: does not open; set AUDIT_KEY_PASSPHRASE to the passphrase it was made with"
+            f"{where}: does not open; set AUDIT_KEY_PASSPHRASE to the passphrase it was made with; if it has none, or "
+            "that is the one, it is damaged: restore it from your backup of the keys"
         ) from err
     if not isinstance(private, Ed25519PrivateKey):
         raise InputError(f"{where}: not an Ed25519 key")

@@ -112,6 +112,16 @@ def test_a_key_that_does_not_open_ends_with_2_before_anything_runs(command: Comm
     assert "AUDIT_KEY_PASSPHRASE" in done.stderr
 
 
+def test_a_key_file_of_garbage_may_be_damaged(command: Command, project: Path) -> None:
+    (project / "audit-home/keys/key.pem").write_text("garbage")
+
+    done = command("run", "--date", str(YESTERDAY), folder="project")
+
+    assert done.exit_code == 2
+    assert "key.pem: does not open; set AUDIT_KEY_PASSPHRASE" in done.stderr
+    assert "damaged: restore it from your backup" in done.stderr
+
+
 def test_a_failed_check_ends_with_1(command: Command, project: Path) -> None:
     land(project, "a.jsonl", b'{"a": 1}\n')
     command("run", "--date", str(YESTERDAY), folder="project")
