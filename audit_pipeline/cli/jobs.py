@@ -1,6 +1,7 @@
 """The daily job, run in this process on a Dagster instance that the UI shows as well."""
 
 import functools
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from audit_pipeline.components import specs
 from audit_pipeline.components.daily_audit import CLOSING_JOB, JOB, REHASH_CONFIG
 from audit_pipeline.components.privacy_summaries import job_name
 from audit_pipeline.definitions import build_definitions
-from audit_pipeline.errors import ProofError, StorageError
+from audit_pipeline.errors import AuditError, ProofError, StorageError
 from audit_pipeline.policy import policy_digest
 from audit_pipeline.privacy.release import Release
 from audit_pipeline.privacy.unit import Window
@@ -29,6 +30,7 @@ concurrency:
     max_concurrent_runs: 1
 """
 _REFUSED = (ProofError.__name__, StorageError.__name__)  # not UnreachableError, which another try may be spared
+_OUR_CLASS = re.compile(rf"^{re.escape(AuditError.__module__)}\.\w+: ")  # its words are for whoever reads them
 # A failure is told in one line here; its whole story is in the run, which the UI shows.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -157,7 +159,7 @@ def _failures(finished: dg.ExecuteInProcessResult) -> tuple[list[str], list[str]
         error = event.step_failure_data.error
         while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
             error = error.cause  # below Dagster's own frames is the error that an asset raised
-        line = f"{event.step_key}: {' '.join(error.message.split()) if error else 'failed'}"
+        line = f"{event.step_key}: {_OUR_CLASS.sub('', ' '.join(error.message.split())) if error else 'failed'}"
         (refused if error is not None and error.cls_name in _REFUSED else errors).append(line)
     if not finished.success and not finished.get_step_failure_events():
         errors.append("the run failed")

@@ -188,10 +188,19 @@ def _list_landed(policy: "Policy", days: list[date]) -> None:
 
 
 def _format(zone: "Zone", landed: "Landed", stream: "Stream") -> str:
+    from audit_pipeline.errors import InputError
     from audit_pipeline.sources.planning import detect_landed
 
-    with zone.open((stream.fixed_folder / landed.path).as_posix()) as opened:
-        return detect_landed(opened.file, landed.path, stream.format)[0].format
+    path = (stream.fixed_folder / landed.path).as_posix()
+    try:
+        with zone.open(path) as opened:
+            return detect_landed(opened.file, landed.path, stream.format)[0].format
+    except FileNotFoundError:
+        return "gone"  # since it was listed; a run passes it over
+    except OSError as err:
+        raise InputError(
+            f"{zone.root / path}: cannot be read ({err.strerror or err}); give this user read access and run again"
+        ) from err
 
 
 def _with_progress(done: Iterator["DayRun"], total: int) -> Iterator["DayRun"]:

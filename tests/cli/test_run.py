@@ -1,5 +1,6 @@
 """run and ui."""
 
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from audit_pipeline.formats.detect import HEAD_BYTES
 from audit_pipeline.policy import load_policy
 from audit_pipeline.samples import write_sample_logs
 from audit_pipeline.samples.tools import trl_completions
+from audit_pipeline.sources.zones import FolderZone
 from tests.cli.conftest import YESTERDAY, Command, evidence_files, land
 
 
@@ -120,6 +122,46 @@ def test_a_key_file_of_garbage_may_be_damaged(command: Command, project: Path) -
     assert done.exit_code == 2
     assert "key.pem: does not open; set AUDIT_KEY_PASSPHRASE" in done.stderr
     assert "damaged: restore it from your backup" in done.stderr
+
+
+def deny(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a landed file unreadable, also for root, as whom tests may run."""
+    whole = os.open
+
+    def opened(name: str | Path, *arguments: int, **options: int | None) -> int:
+        if Path(name) == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return whole(name, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+
+
+def test_an_unreadable_landed_file_is_told_with_its_cure(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = land(project, "secret.jsonl", b'{"a": 1}\n')
+    deny(path, monkeypatch)
+
+    listed = command("run", "--dry-run", folder="project")
+    done = command("run", "--date", str(YESTERDAY), folder="project")
+
+    said = f"{path}: cannot be read (Permission denied); give this user read access and run again"
+    assert (listed.exit_code, listed.stderr) == (2, f"audit-pipeline: {said}\n")
+    assert done.exit_code == 2
+    assert f"  ingest_day: {said}" in done.stderr.splitlines()
+
+
+def test_a_dry_run_passes_over_a_file_that_goes_meanwhile(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = land(project, "a.jsonl", b'{"a": 1}\n')
+    whole = FolderZone.open
+    monkeypatch.setattr(FolderZone, "open", lambda zone, name: (path.unlink(), whole(zone, name))[1])
+
+    done = command("run", "--dry-run", folder="project")
+
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1].endswith("\tgone")
 
 
 def test_a_failed_check_ends_with_1(command: Command, project: Path) -> None:
