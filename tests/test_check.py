@@ -537,6 +537,7 @@ def test_hostile_bytes_are_one_line_and_exit_code_1(
     assert len(err.splitlines()) == 1
     assert err.rstrip("\n").isprintable()
     assert len(err) < 500
+    assert err.startswith(f"check: {tmp_path / 'bundle'}: ")
 
 
 # The program

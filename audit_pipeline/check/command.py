@@ -37,9 +37,24 @@ def check_files(
 
     Raises:
         InputError: a file cannot be read, or the trust file is wrong.
-        ProofError: what the file says does not hold.
+        ProofError: what the file says does not hold, or it cannot be parsed.
     """
     trust, encoded = _read_trust(trust_file), _read(file)
+    try:
+        return _check_lines(file, encoded, trust, entry_file, handover_files, as_json, show)
+    except ProofError as err:
+        raise ProofError(f"{file}: {err}") from err
+
+
+def _check_lines(
+    file: Path,
+    encoded: bytes,
+    trust: Trust,
+    entry_file: Path | None,
+    handover_files: Sequence[Path],
+    as_json: bool,
+    show: bool,
+) -> list[str]:
     if entry_file is not None:
         day = check_day(encoded, _read(entry_file), trust, [_read(path) for path in handover_files])
         seal = _values(day.seal)
