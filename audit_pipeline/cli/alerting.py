@@ -40,6 +40,9 @@ def list_alerts(with_closed: bool, as_json: bool) -> None:
         for row in rows:
             print_json(row)
         return
+    if not rows:
+        click.echo("no alert is open; what looks for faults are the sensors, where Dagster's daemon runs")
+        return
     columns = ("alert", "severity", "kind", "subject", "items", "raised_at", "acknowledged_by", "resolved_at")
     print_table(columns, [tuple({**row, "items": _items(row["items"])}.values()) for row in rows])
 

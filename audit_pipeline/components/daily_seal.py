@@ -187,10 +187,21 @@ def _evidence_holds(root: Path) -> dg.AssetChecksDefinition:
         day = last or utc_now().date()
         record_verification(lake, found, day, first=first, last=last, now=utc_now, entropy=system_entropy)
         return dg.AssetCheckResult(
-            passed=not found.problems, severity=dg.AssetCheckSeverity.ERROR, metadata=_verification_metadata(found)
+            passed=not found.problems,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=_first_problem(found),
+            metadata=_verification_metadata(found),
         )
 
     return evidence_holds
+
+
+def _first_problem(found: Verification) -> str | None:
+    """What a reader is told at once; all of them are in the metadata."""
+    if not found.problems:
+        return None
+    more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
+    return f"{found.problems[0].table}: {found.problems[0].message}{more}"
 
 
 def _seal_metadata(lake: Lake, report: SealReport) -> Mapping[str, dg.MetadataValue]:

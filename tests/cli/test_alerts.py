@@ -53,6 +53,7 @@ def add_channels(root: Path, *names: str) -> None:
 
 def test_open_alerts_are_listed_until_they_are_over(root: Path) -> None:
     assert json.loads(call("alerts", "list", "--json").output or "null") is None
+    assert "no alert is open" in call("alerts", "list").output
     name = raise_alert(root)
 
     (line,) = call("alerts", "list", "--json").output.splitlines()

@@ -173,7 +173,7 @@ def test_a_failed_check_ends_with_1(command: Command, project: Path) -> None:
     done = command("run", "--date", str(YESTERDAY), folder="project")
 
     assert done.exit_code == 1
-    assert "evidence_holds" in done.stderr
+    assert "check evidence_holds on daily_merkle_root: does not hold: records: " in done.stderr
 
 
 def test_a_dry_run_lists_files_with_formats_and_writes_nothing(command: Command, project: Path) -> None:
