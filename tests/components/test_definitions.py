@@ -247,7 +247,7 @@ def test_unknown_attributes_are_refused_with_file_and_line(project: Path) -> Non
     file = project / "assets/run_logs/defs.yaml"
     file.write_text(file.read_text().replace("path:", "pth:"))
 
-    with pytest.raises(PolicyError, match=r"defs\.yaml:8: streams\.0\.path"):
+    with pytest.raises(PolicyError, match=r"defs\.yaml:9: streams\.0\.pth: unknown key; did you mean path\?"):
         build_definitions(project)
 
 
