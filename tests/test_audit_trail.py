@@ -81,7 +81,7 @@ def test_rows_that_wait_make_no_seal_and_no_inventory_of_their_own(home: LakeFor
     home.run()
 
     assert home.files() == before
-    assert any("audit tables wait" in note for note in home.verify().notes)
+    assert any("are sealed with the next logs" in note for note in home.verify().notes)
 
 
 def test_rows_that_wait_go_under_the_next_day(home: LakeForTests) -> None:

@@ -27,10 +27,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_project(root: Path) -> Path:
-    """A policy folder with a key, without data quality: it has tests of its own and takes seconds."""
+    """A policy folder with key and landing zone, without data quality, which has tests of its own and takes seconds."""
     init_project(root)
     shutil.rmtree(root / "assets/quality")
-    make_keys(load_policy(root, {}).places.keys, "example.com/audit", os.urandom, None)
+    places = load_policy(root, {}).places
+    make_keys(places.keys, "example.com/audit", os.urandom, None)
+    places.landing.mkdir()
     return root
 
 

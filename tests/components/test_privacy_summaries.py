@@ -150,6 +150,7 @@ def make_daily_project(root: Path) -> None:
     file.write_text(file.read_text().replace("window: weekly", "window: daily"))
     policy = load_policy(root, {})
     make_keys(policy.places.keys, "example.com/audit", os.urandom, None)
+    policy.places.landing.mkdir()
     seal_empty_day(open_lake(policy.places), policy.digest, YESTERDAY)
 
 
