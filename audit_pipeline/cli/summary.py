@@ -24,6 +24,8 @@ def print_taken_in(policy: "Policy", lake: "Lake", days: Sequence[date], since: 
     """What the evidence has of these days, and what of it a reader of a run since then wants to know."""
     from audit_pipeline.formats.adapters import ADAPTERS
     from audit_pipeline.lake.declared import EVENTS, SOURCES
+    from audit_pipeline.policy.components import REPORT_TYPE, only_component
+    from audit_pipeline.policy.models import ComplianceReportAttributes
 
     streams = {stream.name: stream for stream in policy.streams}
     sources, findings = lake.open(SOURCES), lake.find(EVENTS["log_findings"])
@@ -34,7 +36,10 @@ def print_taken_in(policy: "Policy", lake: "Lake", days: Sequence[date], since: 
         f"these days have {len(rows)} snapshots with {totals['records']} records, of which {totals['quarantined']} "
         f"quarantined and {totals['partial_tails']} last lines without a newline"
     )
-    unknown = Counter(row["format"] for row in rows if not ADAPTERS[row["format"]].has_events)
+    report = only_component(policy.root, REPORT_TYPE, ComplianceReportAttributes)
+    registers = None if report is None else report.registers  # the report reads these as they are
+    formats = Counter(row["format"] for row in rows if row["stream"] != registers)
+    unknown = {name: count for name, count in formats.items() if name in ADAPTERS and not ADAPTERS[name].has_events}
     if unknown:
         named = ", ".join(f"{count} {name}" for name, count in sorted(unknown.items()))
         click.echo(f"  of no tool's format: {named} snapshots; {_NAME_COLUMNS}")
