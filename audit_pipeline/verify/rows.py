@@ -73,25 +73,30 @@ def check_projection(
     Gives back the names of all objects that snapshots point at.
     """
     behind = records.table.version - sources.transaction(SOURCES_APP)
-    found = {_name(row): row for row in sources.read(SOURCES.schema.names).to_pylist() if row["day"] in days}
-    expected: dict[SnapshotName, dict[str, Any]] = {}
-    for version in entries.versions(days):
-        commit = records.commits[version]
-        rows = findings.guard("records", lambda commit=commit: _footer_rows(records.table, commit)) or []  # type: ignore[misc]
-        expected.update((_name(row), row) for row in rows)
-    for name in sorted(found.keys() | expected.keys()):
-        if name not in found and behind > 0 and name not in sealed:
-            continue  # a run that ended before it came to the projection
-        if found.get(name) != expected.get(name) and (name in found or expected[name]["day"] in days):
-            day = str((found.get(name) or expected[name])["day"])
-            message = "the row is not what the commit and the data file say"
-            findings.problem(Problem("sources", day, name[0], "-", message))
+    there, objects = set(sources.active_files()), set[str]()
+    # Of each commit of `records` a file; a commit at a time, for a day may have very many sources.
+    files = {f"{version}.parquet": records.commits[version] for version in entries.versions(days)}
+    for file in sorted(there | files.keys()):
+        rows = sources.read_file(file if file in there else None, SOURCES.schema.names).to_pylist()
+        found = {_name(row): row for row in rows if row["day"] in days}
+        expected: dict[SnapshotName, dict[str, Any]] = {}
+        if (commit := files.get(file)) is not None:
+            given = findings.guard("records", lambda commit=commit: _footer_rows(records.table, commit)) or []  # type: ignore[misc]
+            expected = {_name(row): row for row in given}
+        for name in sorted(found.keys() | expected.keys()):
+            if name not in found and behind > 0 and name not in sealed:
+                continue  # a run that ended before it came to the projection
+            if found.get(name) != expected.get(name) and (name in found or expected[name]["day"] in days):
+                day = str((found.get(name) or expected[name])["day"])
+                message = "the row is not what the commit and the data file say"
+                findings.problem(Problem("sources", day, name[0], "-", message))
+        for name, row in expected.items():
+            if name in entries.by_name and entries.by_name[name].day in days:
+                _check_kept(lake, entries.by_name[name], row, findings)
+        objects.update(row[column] for row in expected.values() for column in ("object", "line_object") if row[column])
     if behind:
         findings.notes.append(f"`sources` is {behind} commits behind `records`; the next run completes it")
-    for name, row in expected.items():
-        if name in entries.by_name and entries.by_name[name].day in days:
-            _check_kept(lake, entries.by_name[name], row, findings)
-    return {row[column] for row in expected.values() for column in ("object", "line_object") if row[column]}
+    return objects
 
 
 def _footer_rows(records: OpenTable, commit: Commit) -> list[dict[str, Any]]:
