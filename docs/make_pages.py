@@ -74,7 +74,7 @@ other, without events. `format:` beside a stream in `assets/run_logs/defs.yaml` 
 why, is in the columns `format` and `format_evidence` of `sources` and on the asset `sources` in the UI.
 
 Fields without a column of their own are in `extra_json`. People are keyed pseudonyms; secrets, e-mail and IP addresses
-are withheld from every table. A record that can be read and gives no event is a row of `log_findings`."""
+are withheld from every table. A readable record of a tool's log that gives no event is a row of `log_findings`."""
 
 
 _REGISTERS_HEAD = """# What controls are measured on
